@@ -1,0 +1,24 @@
+"""What every test shares."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from config.node import use_packaged_node
+
+ROOT = Path(__file__).parent.parent
+
+use_packaged_node()
+# The validation engine decides in `make synth`, once; in tests it would double every synthesis.
+os.environ.setdefault("CDK_VALIDATION", "false")
+
+
+def pytest_configure() -> None:
+    """Stop at once if ``constructs/`` became a package."""
+    if (ROOT / "constructs" / "__init__.py").exists():
+        pytest.exit(
+            "constructs/__init__.py exists and shadows the PyPI package `constructs`. Remove it: "
+            "constructs/ is a source root, and the package in it is llm_constructs.",
+            returncode=4,
+        )
