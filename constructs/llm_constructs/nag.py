@@ -49,7 +49,7 @@ _acknowledgements: WeakKeyDictionary[IConstruct, list[_Acknowledgement]] = WeakK
 
 
 def _literal_brackets(pattern: str) -> str:
-    # `[` opens a character class in fnmatch, but is part of cdk-nag's ids; only `*` is special here.
+    # `[` opens a character class in fnmatch but is part of cdk-nag's ids; only `*` is special.
     return pattern.replace("[", "[[]").replace("?", "[?]")
 
 

@@ -1,0 +1,257 @@
+"""The schema of an environment: what a file in ``config/`` may say.
+
+The values that constructs take are declared in :mod:`llm_constructs.specs` and validated in place,
+so that the file and the constructor speak of the same thing.
+"""
+
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr, model_validator
+from typing_extensions import override
+
+from llm_constructs.specs.data_lake import LakeArea, LakeReplication, LakeRetention
+from llm_constructs.specs.lustre import LustreVolume
+from llm_constructs.specs.network import Capability, Domain, ExistingVpc, FlowLogs, NewVpc
+from llm_constructs.specs.problem import Problem, Problems, SpecificationError
+from llm_constructs.specs.region import REGIONS, Jurisdiction
+
+
+def _refuse(field: str, value: object, reason: str, remedy: str) -> SpecificationError:
+    return SpecificationError(field, [Problem("", value, reason, remedy)])
+
+
+def _account_id(value: str) -> str:
+    if not re.fullmatch(r"\d{12}", value):
+        raise _refuse(
+            "account",
+            value,
+            "An AWS account id has twelve digits.",
+            'Write it in quotes, for example "111111111111".',
+        )
+    return value
+
+
+def _region(value: str) -> str:
+    if value not in REGIONS:
+        raise _refuse(
+            "region",
+            value,
+            "It is not a region that the platform knows.",
+            f"Choose one of {', '.join(sorted(REGIONS))}.",
+        )
+    return value
+
+
+_TAG = re.compile(r"[\w .:/=+\-@]+")
+_TAG_KEY_LENGTH, _TAG_VALUE_LENGTH = (
+    128,
+    256,
+)  # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+
+
+def _tags(value: dict[str, str]) -> dict[str, str]:
+    problems = Problems("tags")
+    for key, text in value.items():
+        legal = _TAG.fullmatch(key) and len(key) <= _TAG_KEY_LENGTH
+        problems.require(
+            bool(legal) and not key.lower().startswith("aws:"),
+            key,
+            text,
+            "AWS does not accept this tag key.",
+            "Use up to 128 letters, digits, spaces and . : / = + - @ _, not starting with aws:.",
+        )
+        problems.require(
+            _TAG.fullmatch(text) is not None and len(text) <= _TAG_VALUE_LENGTH,
+            key,
+            text,
+            "AWS does not accept this tag value, or it says nothing.",
+            "Use 1 to 256 letters, digits, spaces and . : / = + - @ _.",
+        )
+    for required in ("owner", "cost-center"):
+        problems.require(
+            required in value,
+            required,
+            None,
+            "The tag is missing; without it nobody knows whom to call or to bill.",
+            f'Add {required} = "…" to [tags].',
+        )
+    problems.raise_if_any()
+    return value
+
+
+Region = Annotated[str, AfterValidator(_region)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class NetworkTable(_Table):
+    """The VPC: either one to make or one that exists, and what hangs on it."""
+
+    vpc: NewVpc | None = None
+    """A VPC to make."""
+    existing_vpc: ExistingVpc | None = None
+    """A VPC to use as it is."""
+    endpoints_for: tuple[Capability, ...] = ()
+    """Capabilities whose interface endpoints are made even though this file does not turn them on:
+    for stacks of other applications in the same VPC, or ahead of time."""
+    flow_logs: FlowLogs = FlowLogs()
+    """The flow logs of a VPC to make; those of an existing one are its owner's."""
+    domain: Domain | None = None
+    """The public domain and its TLS certificate. Left out: no certificate."""
+
+    @model_validator(mode="after")
+    def _one_vpc(self) -> Self:
+        if (self.vpc is None) == (self.existing_vpc is None):
+            given = "both" if self.vpc else "neither"
+            raise _refuse(
+                "network",
+                f"{given} of [network.vpc] and [network.existing_vpc]",
+                "The platform runs in exactly one VPC.",
+                "Keep one of the two tables.",
+            )
+        return self
+
+    @property
+    def availability_zones(self) -> tuple[str, ...]:
+        """The zones of whichever VPC it is."""
+        vpc = self.vpc or self.existing_vpc
+        return vpc.availability_zones if vpc else ()
+
+    @property
+    def accelerator_zone(self) -> str | None:
+        """The zone of the accelerator subnet, if there is one."""
+        vpc = self.vpc or self.existing_vpc
+        return vpc.accelerator_zone if vpc else None
+
+
+class DataTable(_Table):
+    """The S3 data lake."""
+
+    retention: LakeRetention = LakeRetention()
+    """How long objects are kept."""
+    replication: LakeReplication | None = None
+    """A copy in a second region. Left out: none."""
+
+
+class Environment(_Table):
+    """One environment: an account and region, and what the platform has there."""
+
+    account: Annotated[str, AfterValidator(_account_id)]
+    """The AWS account id, in quotes."""
+    region: Region
+    """The region that everything lives in, unless a table says otherwise."""
+    jurisdiction: Jurisdiction
+    """Where data must stay. Regions outside it are refused everywhere in the file."""
+    retain_data: bool = True
+    """Whether buckets, file systems and keys outlive their stack, and the stacks that hold them
+    refuse deletion. Only an environment without any data worth keeping says false."""
+    tags: Annotated[dict[str, str], AfterValidator(_tags)]
+    """Tags of every resource. `owner` and `cost-center` are required."""
+    network: NetworkTable
+    """The VPC."""
+    data: DataTable | None = None
+    """The S3 data lake. Left out: no lake."""
+    lustre: LustreVolume | None = None
+    """FSx for Lustre in the accelerator subnet, joined to the lake. Left out: no file system."""
+
+    _name: str = PrivateAttr(default="")
+
+    @override
+    def model_post_init(self, context: Any, /) -> None:
+        if context:
+            self._name = context["name"]
+
+    @property
+    def name(self) -> str:
+        """The name of the file without its ending."""
+        return self._name
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the environment turns on, which decides the VPC's endpoints."""
+        return frozenset(self.network.endpoints_for)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = Problems("environment")
+        self._check_regions(problems)
+        self._check_zones(problems)
+        self._check_lustre(problems)
+        problems.raise_if_any()
+        return self
+
+    def _check_regions(self, problems: Problems) -> None:
+        problems.require(
+            REGIONS[self.region] is self.jurisdiction,
+            "jurisdiction",
+            str(self.jurisdiction),
+            f"{self.region} lies in the jurisdiction {REGIONS[self.region]}.",
+            f'Write jurisdiction = "{REGIONS[self.region]}", or choose another region.',
+        )
+        replication = self.data.replication if self.data else None
+        if replication is None:
+            return
+        field = "data.replication.region"
+        inside = sorted(
+            region
+            for region, jurisdiction in REGIONS.items()
+            if jurisdiction is self.jurisdiction and region != self.region
+        )
+        choice = (
+            f"Choose one of {', '.join(inside)}."
+            if inside
+            else "This jurisdiction has no second region: remove [data.replication]."
+        )
+        problems.require(
+            REGIONS.get(replication.region) is self.jurisdiction,
+            field,
+            replication.region,
+            f"The copy would leave the jurisdiction {self.jurisdiction}.",
+            choice,
+        )
+        problems.require(
+            replication.region != self.region,
+            field,
+            replication.region,
+            "A copy in the same region is lost with it.",
+            choice,
+        )
+
+    def _check_zones(self, problems: Problems) -> None:
+        for zone in self.network.availability_zones:
+            problems.require(
+                re.fullmatch(rf"{self.region}[a-z]", zone) is not None,
+                "network.availability_zones",
+                zone,
+                f"It is not a zone of {self.region}.",
+                f"Zones there are named {self.region}a, {self.region}b and so on.",
+            )
+
+    def _check_lustre(self, problems: Problems) -> None:
+        if self.lustre is None:
+            return
+        problems.require(
+            self.network.accelerator_zone is not None,
+            "lustre",
+            None,
+            "The file system lives in the accelerator subnet, and the network has none.",
+            "Set accelerator_zone in the network's VPC, or remove [lustre].",
+        )
+        problems.require(
+            self.data is not None or not self.lustre.repositories,
+            "lustre.repositories",
+            [repository.path for repository in self.lustre.repositories],
+            "They link the file system to the lake, and this environment has no lake.",
+            "Add a [data] table, or set repositories = [].",
+        )
+        for index, repository in enumerate(self.lustre.repositories):
+            problems.require(
+                repository.data in set(LakeArea),
+                f"lustre.repositories.{index}.data",
+                repository.data,
+                "The lake has no such area.",
+                f"Choose one of {', '.join(LakeArea)}.",
+            )

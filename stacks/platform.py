@@ -1,0 +1,71 @@
+"""Who gets what: the app with every stack of the environments that were asked for."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+
+from config import Environment
+from stacks.checks import add_checks
+from stacks.data import DataStack, ReplicaStack
+from stacks.network import NetworkStack
+
+CDK_JSON = Path(__file__).parent.parent / "cdk.json"
+
+
+def build_app(
+    environments: Iterable[Environment],
+    *,
+    outdir: Path | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> cdk.App:
+    """Return an app with the stacks and checks of ``environments``, ready for ``synth()``.
+
+    The feature flags of ``cdk.json`` apply even when no CDK command line passes them, so that a
+    plain Python run gives the same templates. ``context`` overrides them; ``outdir`` defaults to
+    ``CDK_OUTDIR`` or a temporary folder.
+    """
+    selected = tuple(environments)
+    flags = json.loads(CDK_JSON.read_text(encoding="utf-8"))["context"]
+    app = cdk.App(
+        outdir=str(outdir) if outdir else None,
+        context={**flags, **_availability_zones(selected), **(context or {})},
+    )
+    add_checks(app)
+    for environment in selected:
+        add_stacks(app, environment)
+    return app
+
+
+def add_stacks(app: cdk.App, environment: Environment) -> None:
+    """Add the stacks that ``environment`` has to ``app``."""
+    network = NetworkStack(app, environment=environment).network
+    if environment.data is None and environment.lustre is None:
+        return
+    data = environment.data
+    replicas = None
+    if data is not None and data.replication is not None:
+        replicas = ReplicaStack(
+            app, environment=environment, replication=data.replication, data=data
+        ).buckets
+    DataStack(
+        app,
+        environment=environment,
+        network=network,
+        data=data,
+        lustre=environment.lustre,
+        replicas=replicas,
+    )
+
+
+def _availability_zones(environments: Iterable[Environment]) -> dict[str, list[str]]:
+    # `ec2.Vpc` asks for the region's zones even when its own are given, and without an answer the
+    # command line runs the app twice or wants credentials.
+    zones: defaultdict[str, set[str]] = defaultdict(set)
+    for environment in environments:
+        key = f"availability-zones:account={environment.account}:region={environment.region}"
+        zones[key].update(environment.network.availability_zones)
+    return {key: sorted(names) for key, names in zones.items()}
