@@ -114,6 +114,7 @@ class LustreFileSystem(Construct):
             "Make the group with allow_all_outbound=False.",
         )
         problems.raise_if_any()
+        before = {rule.node.path for rule in security_group.node.children}
         for port in self._ports:
             self.security_group.add_ingress_rule(
                 security_group, port, "Lustre from clients", remote_rule=True
@@ -124,6 +125,10 @@ class LustreFileSystem(Construct):
             security_group.add_ingress_rule(self.security_group, port, "Lustre from file servers")
             if not security_group.allow_all_outbound:
                 security_group.add_egress_rule(self.security_group, port, "Lustre to file servers")
+        if self.volume.efa:
+            for rule in security_group.node.children:
+                if rule.node.path not in before and isinstance(rule, ec2.CfnSecurityGroupIngress):
+                    _acknowledge_all_traffic(rule)
 
     def grant_describe(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` see file systems, their links to S3 and the tasks that move data.
@@ -227,12 +232,15 @@ class LustreFileSystem(Construct):
             self,
             "SecurityGroup",
             vpc=vpc,
+            # Another description would replace the group, and with it the file system.
             description="File servers of FSx for Lustre",
             allow_all_outbound=False,
         )
         for port in self._ports:
             group.add_ingress_rule(group, port, "Lustre between file servers")
             group.add_egress_rule(group, port, "Lustre between file servers")
+        if self.volume.efa:
+            _acknowledge_all_traffic(group)
         return group
 
     def _make_log_group(
@@ -385,6 +393,18 @@ def _check_locations(
             "Give each area a prefix of its own.",
         )
     problems.raise_if_any()
+
+
+def _acknowledge_all_traffic(scope: Construct) -> None:
+    acknowledge(
+        scope,
+        "HIPAA.Security-EC2RestrictedCommonPorts",
+        "NIST.800.53.R5-EC2RestrictedCommonPorts",
+        "PCI.DSS.321-EC2RestrictedCommonPorts",
+        reason="EFA works only between security groups that allow each other all traffic "
+        "(https://docs.aws.amazon.com/fsx/latest/LustreGuide/limit-access-security-groups.html). "
+        "The rules name the file system's and its clients' groups, never an address range.",
+    )
 
 
 def _acknowledge_on(grantee: iam.IGrantable, rule: str, *, reason: str) -> None:
