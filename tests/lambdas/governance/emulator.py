@@ -98,7 +98,7 @@ class Emulator:
             "region_name": REGION,
             "aws_access_key_id": "testing",
             "aws_secret_access_key": "testing",
-            "config": Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 0}),
+            "config": Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 0}),
         }
 
 

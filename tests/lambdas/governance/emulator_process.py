@@ -36,11 +36,12 @@ class Observer:
         if environ["PATH_INFO"] == "/__peaks":
             return self._json(start_response, "200 OK", self._peaks)
         if environ["PATH_INFO"] == "/__faults":
-            length = int(environ["CONTENT_LENGTH"])
-            self._faults = json.loads(environ["wsgi.input"].read(length))
+            self._faults = json.loads(self._body(environ))
             return self._json(start_response, "200 OK", {})
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if self._faults and target.endswith("TransactWriteItems"):
+            # A body left unread would reset the connection under the answer.
+            self._body(environ)
             return self._json(start_response, "400 Bad Request", self._faults.pop(0))
         answer = list(self._inner(environ, start_response))
         self._look()
@@ -59,6 +60,11 @@ class Observer:
         for attribute, value in attributes.items():
             if "N" in value:
                 peaks[attribute] = max(peaks.get(attribute, 0), int(value["N"]))
+
+    @staticmethod
+    def _body(environ: dict[str, Any]) -> bytes:
+        body: bytes = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        return body
 
     @staticmethod
     def _json(start_response: Any, status: str, body: object) -> Iterable[bytes]:

@@ -1,0 +1,1 @@
+"""The authoriser of the gateway's REST API."""
