@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cdk_nag
 import pytest
-from aws_cdk import App, Environment, RemovalPolicy, Stack
+from aws_cdk import App, Environment, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -17,7 +18,9 @@ from llm_constructs.alarm import Severity
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.lustre import LustreFileSystem
 from llm_constructs.lustre_alarms import Publisher
+from llm_constructs.nag import AcknowledgementAudit, NagPlugin
 from llm_constructs.s3_location import S3Location
+from llm_constructs.service_role import ServiceRole
 from llm_constructs.specs.data_repository import DataRepository, FileEvent
 from llm_constructs.specs.lustre import DeploymentType, LustreVersion, LustreVolume
 from llm_constructs.specs.problem import SpecificationError
@@ -413,6 +416,13 @@ def test_metrics_have_the_names_and_dimensions_that_fsx_documents(
     assert metrics == {"FreeDataStorageCapacity", "DataReadBytes", "DataWriteBytes"}
 
 
+def test_errors_are_counted_by_the_log_events_of_the_group(synthesised: Synthesised) -> None:
+    plain = synthesised.plain
+    metric = plain.metric_repository_events()
+    assert (metric.namespace, metric.metric_name) == ("AWS/Logs", "IncomingLogEvents")
+    assert metric.dimensions == {"LogGroupName": plain.log_group.log_group_name}
+
+
 def test_free_capacity_is_summed_over_the_disks_of_a_single_minute(
     synthesised: Synthesised,
 ) -> None:
@@ -480,3 +490,52 @@ def test_pods_claim_the_whole_file_system_and_cannot_delete_it(
     assert volume["spec"]["claimRef"] == claim["metadata"]
     assert claim["spec"]["storageClassName"] == volume["spec"]["storageClassName"] == ""
     assert claim["spec"]["accessModes"] == volume["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+def test_no_rule_pack_finds_anything(tmp_path: Path) -> None:
+    app = App(outdir=str(tmp_path))
+    packs = (
+        cdk_nag.AwsSolutionsChecks(),
+        cdk_nag.HIPAASecurityChecks(),
+        cdk_nag.NIST80053R5Checks(),
+        cdk_nag.PCIDSS321Checks(),
+        cdk_nag.ServerlessChecks(),
+    )
+    Validations.of(app).add_plugins(*map(NagPlugin, packs), AcknowledgementAudit())
+    stack = Stack(app, "Data", env=HOME)
+    vpc = ec2.Vpc.from_vpc_attributes(
+        stack, "Vpc", vpc_id="vpc-0123456789abcdef0", availability_zones=["us-east-2a"]
+    )
+    bucket = s3.Bucket.from_bucket_name(stack, "Lake", "lake")
+    clients = ec2.SecurityGroup(stack, "Clients", vpc=vpc, allow_all_outbound=False)
+    for name, volume in {"Plain": PLAIN, "Efa": EFA, "Scratch": SCRATCH}.items():
+        file_system = LustreFileSystem(
+            stack,
+            name,
+            vpc=vpc,
+            subnet=ec2.Subnet.from_subnet_id(stack, f"{name}Subnet", "subnet-0123456789abcdef0"),
+            volume=volume,
+            encryption_key=CustomerKey(stack, f"{name}Key", description="Encrypts it"),
+            repositories={
+                area: S3Location(bucket, f"{area}/")
+                for area in ("datasets", "checkpoints", "models")
+            },
+        )
+        file_system.allow_clients(clients)
+        for grant in (file_system.grant_describe, file_system.grant_repository_tasks):
+            grant(
+                ServiceRole(
+                    stack,
+                    f"{name}{grant.__name__}",
+                    assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
+                    description="Uses the file system",
+                )
+            )
+    app.synth()
+    report = json.loads((tmp_path / "validation-report.json").read_text())
+    suppressed = {
+        violation["ruleName"]
+        for plugin in report["pluginReports"]
+        for violation in plugin.get("suppressedViolations", ())
+    }
+    assert "AwsSolutions-IAM5[Resource::*]" in suppressed
