@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from config import environment_names
 from ops.change_safety import Finding, compare, shown
 from ops.snapshot import (
     SnapshotError,
@@ -87,7 +88,7 @@ def _environments(
     missing = sorted(
         name
         for name in wanted - synthesised_environments
-        if (repository / "config" / f"{name}.toml").exists()
+        if name in environment_names(repository / "config")
     )
     if missing:
         raise SnapshotError(

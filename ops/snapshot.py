@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.assembly import AssemblyError, stacks
+
 Template = Mapping[str, Any]
 """A CloudFormation template, as parsed from JSON."""
 
@@ -109,27 +111,25 @@ def _committed(root: Path, ref: str, path: str) -> Template:
     return scrubbed(_parsed(text, f"{path} at {ref}", "Write it again with `make snapshots`."))
 
 
-def synthesised_stacks(assembly: Path) -> SynthesisedStacks:
-    """Return the stacks that the manifest of the cloud assembly in ``assembly`` lists.
-
-    Templates that an earlier synthesis left in the folder are not read.
+def synthesised_stacks(directory: Path) -> SynthesisedStacks:
+    """Return the stacks of the cloud assembly in ``directory``.
 
     Raises :class:`SnapshotError` where the assembly is missing or broken.
     """
     remedy = "Run `make synth`."
-    manifest = _parsed(_text(assembly / "manifest.json", remedy), "manifest.json", remedy)
-    stacks = {
-        name: artifact
-        for name, artifact in manifest.get("artifacts", {}).items()
-        if artifact.get("type") == "aws:cloudformation:stack"
-    }
-    templates: dict[str, Template] = {}
-    for name, artifact in sorted(stacks.items()):
-        path = assembly / artifact["properties"]["templateFile"]
-        templates[name] = scrubbed(_parsed(_text(path, remedy), path.name, remedy))
-    # An environment is written aws://ACCOUNT/REGION.
-    regions = {name: stacks[name]["environment"].rsplit("/", 1)[-1] for name in templates}
-    return SynthesisedStacks(templates, regions)
+    try:
+        found = sorted(stacks(directory), key=lambda stack: stack.name)
+        templates: dict[str, Template] = {
+            stack.name: scrubbed(
+                _parsed(stack.template_file.read_text(encoding="utf-8"), stack.name, remedy)
+            )
+            for stack in found
+        }
+    except AssemblyError as error:
+        raise SnapshotError(str(error)) from error
+    except (OSError, json.JSONDecodeError) as error:
+        raise SnapshotError(f"{directory}: It cannot be read ({error}). {remedy}") from error
+    return SynthesisedStacks(templates, {stack.name: stack.region for stack in found})
 
 
 def stacks_of(
@@ -138,13 +138,6 @@ def stacks_of(
     """Return those of ``templates`` whose stack belongs to one of ``environments``."""
     wanted = set(environments)
     return {stack: body for stack, body in templates.items() if environment_of(stack) in wanted}
-
-
-def _text(path: Path, remedy: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SnapshotError(f"{path}: It cannot be read ({error.strerror}). {remedy}") from error
 
 
 def _parsed(text: str, name: str, remedy: str) -> dict[str, Any]:

@@ -157,16 +157,14 @@ def test_an_environment_that_was_not_synthesised_is_no_comparison(
 def test_a_missing_assembly_is_told_in_a_sentence(repository: Path, tmp_path: Path) -> None:
     result = run(repository, tmp_path / "nowhere")
     assert result.exit_code == 2
-    assert "manifest.json: It cannot be read (No such file or directory). Run `make synth`." in (
-        result.stderr
-    )
+    assert "There is no cloud assembly here. Run `make synth`." in result.stderr
 
 
 def test_a_broken_template_is_told_in_a_sentence(repository: Path, assembly: Path) -> None:
     (assembly / f"{DATA}.template.json").write_text("{")
     result = run(repository, assembly)
     assert result.exit_code == 2
-    assert f"{DATA}.template.json: It is not JSON" in result.stderr
+    assert f"{DATA}: It is not JSON" in result.stderr
 
 
 def test_a_commit_without_snapshots_is_no_baseline(repository: Path) -> None:
