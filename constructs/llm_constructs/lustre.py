@@ -326,7 +326,7 @@ class LustreFileSystem(Construct):
             link.apply_removal_policy(removal_policy)
         # FSx refuses to create a second association of a file system while one is being created.
         for earlier, later in pairwise(links):
-            later.add_dependency(earlier)
+            later.node.add_dependency(earlier)
         keys = {
             key.node.path: key
             for repository in repositories
