@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from authorizer.policy import allow, deny
 from authorizer.settings import Settings
@@ -19,6 +19,10 @@ from gateway.governance.identity import (
 )
 from gateway.governance.oidc import OidcAuthenticator
 from gateway.governance.versioned_secret import VersionedSecret
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 
 class Authorizer:
@@ -63,11 +67,14 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noq
 @cache
 def _authorizer() -> Authorizer:
     """Build the authoriser at the first event: nothing is called while the module is loaded."""
-    import boto3
+    from botocore.session import get_session
 
     settings = Settings.from_environment(os.environ)
-    directory = Directory(boto3.client("dynamodb"), settings.directory_table)
-    peppers = VersionedSecret(boto3.client("secretsmanager"), settings.pepper_secret)
+    session = get_session()
+    dynamodb = cast("DynamoDBClient", session.create_client("dynamodb"))
+    secrets = cast("SecretsManagerClient", session.create_client("secretsmanager"))
+    directory = Directory(dynamodb, settings.directory_table)
+    peppers = VersionedSecret(secrets, settings.pepper_secret)
     tokens = settings.oidc_issuer and OidcAuthenticator(
         issuer=settings.oidc_issuer,
         audiences=settings.oidc_audiences,

@@ -38,6 +38,9 @@ class Emulator:
     def secrets_manager(self) -> "SecretsManagerClient":
         return boto3.client("secretsmanager", **self._where())
 
+    def cloudformation(self) -> Any:
+        return boto3.client("cloudformation", **self._where())
+
     def make_ledger_table(self) -> str:
         name = f"ledger-{uuid.uuid4().hex}"
         self.dynamodb().create_table(
