@@ -1,0 +1,379 @@
+"""The call to Converse that a conversation becomes for one model.
+
+A model that lacks what the conversation needs is an error that names the field; nothing is left
+out. Parameter names are Converse's:
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.catalogue import Capability, Model
+from gateway.conversation import Block, Conversation, Tool
+from gateway.errors import InvalidRequestError
+
+# https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html
+MAXIMUM_CACHE_POINTS = 4
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
+MAXIMUM_METADATA = 16
+METADATA_TEXT = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,\-.]{0,256}")
+TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+GUARDED_IMAGE_FORMATS = {"png", "jpeg"}
+GUARDED_RESULT = "The result follows as guarded content."
+CACHE_POINT: Block = {"cachePoint": {"type": "default"}}
+
+
+@dataclass(frozen=True)
+class Guardrail:
+    """The guardrail that every call carries, with its pinned version."""
+
+    identifier: str
+    version: str
+
+
+class ConverseRequest:
+    """Writes the parameters of one call."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        model: Model,
+        *,
+        guardrail: Guardrail | None,
+        caller_metadata: Mapping[str, str],
+    ) -> None:
+        self._conversation = conversation
+        self._model = model
+        self._guardrail = guardrail
+        self._caller_metadata = caller_metadata
+
+    def max_tokens(self) -> int:
+        """Return the limit of output tokens, which is always sent.
+
+        Raises:
+            InvalidRequestError: the client asks for more than the model can give.
+        """
+        asked = self._conversation.max_tokens
+        if asked is not None and asked > self._model.max_output_tokens:
+            message = (
+                f"{asked} is more than this model can give. "
+                f"Use {self._model.max_output_tokens} or less."
+            )
+            raise InvalidRequestError(message, param=self._conversation.name_of("max_tokens"))
+        return asked or self._model.default_output_tokens
+
+    def params(self, *, stream: bool) -> dict[str, Any]:
+        """Return the call's parameters.
+
+        Raises:
+            InvalidRequestError: the model cannot do what a field asks for.
+        """
+        conversation = self._conversation
+        if conversation.system:
+            self._require("system", "system")
+        self._check_media()
+        params: dict[str, Any] = {
+            "modelId": self._model.model_id,
+            "messages": self._messages(),
+            "inferenceConfig": self._inference(),
+            "requestMetadata": self._metadata(),
+        }
+        optional = {
+            "system": list(conversation.system),
+            "toolConfig": self._tool_config(),
+            "outputConfig": self._output_config(),
+            "serviceTier": self._service_tier(),
+            "additionalModelRequestFields": self._additional_fields(),
+            "guardrailConfig": self._guardrail_config(stream=stream),
+        }
+        params.update({key: value for key, value in optional.items() if value})
+        self._cache(params)
+        return params
+
+    def _require(self, capability: Capability, field_name: str) -> None:
+        if capability not in self._model.capabilities:
+            name = self._conversation.name_of(field_name)
+            message = (
+                f"The model {self._conversation.model!r} does not support {name}. "
+                "Leave it out or choose another model."
+            )
+            raise InvalidRequestError(message, param=name, code="unsupported_parameter")
+
+    def _check_media(self) -> None:
+        for message in self._conversation.messages:
+            for block in message["content"]:
+                parts = block["toolResult"]["content"] if "toolResult" in block else [block]
+                for part in parts:
+                    if "image" in part:
+                        self._require("image", "image")
+                    if "document" in part:
+                        self._require("document", "document")
+                self._check_reasoning(block)
+
+    def _check_reasoning(self, block: Block) -> None:
+        text = block.get("reasoningContent", {}).get("reasoningText")
+        if text and "signature" not in text:
+            self._require("unsigned_reasoning", "unsigned_reasoning")
+
+    def _inference(self) -> dict[str, Any]:
+        conversation = self._conversation
+        config: dict[str, Any] = {"maxTokens": self.max_tokens()}
+        if conversation.temperature is not None:
+            self._require("temperature", "temperature")
+            if conversation.temperature > 1:
+                message = "Models on Bedrock take a temperature from 0 to 1."
+                raise InvalidRequestError(message, param=conversation.name_of("temperature"))
+            config["temperature"] = conversation.temperature
+        if conversation.top_p is not None:
+            self._require("top_p", "top_p")
+            config["topP"] = conversation.top_p
+        if conversation.stop:
+            self._require("stop", "stop")
+            config["stopSequences"] = list(conversation.stop)
+        return config
+
+    def _metadata(self) -> dict[str, str]:
+        merged = {**self._conversation.metadata, **self._caller_metadata}
+        name = self._conversation.name_of("metadata")
+        if len(merged) > MAXIMUM_METADATA:
+            own = MAXIMUM_METADATA - len(self._caller_metadata)
+            message = f"There are {len(self._conversation.metadata)} entries. Use at most {own}."
+            raise InvalidRequestError(message, param=name)
+        for key, value in merged.items():
+            if not key or not METADATA_TEXT.fullmatch(key) or not METADATA_TEXT.fullmatch(value):
+                message = (
+                    f"The entry {key!r} has characters that Bedrock does not take, or is longer "
+                    "than 256. Use letters, digits, spaces and :_@$#=/+,-."
+                )
+                raise InvalidRequestError(message, param=name)
+        return merged
+
+    def _messages(self) -> list[dict[str, Any]]:
+        if not self._conversation.messages or self._conversation.messages[0]["role"] != "user":
+            message = "A conversation must start with a user message that is not blank."
+            raise InvalidRequestError(message, param=self._conversation.name_of("messages"))
+        messages = [
+            {"role": message["role"], "content": list(message["content"])}
+            for message in self._conversation.messages
+        ]
+        if self._conversation.tools_forbidden:
+            messages = [_without_tools(message) for message in messages]
+        if self._guardrail:
+            messages = [self._guarded(message) for message in messages]
+        return messages
+
+    def _guarded(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Mark what users and tools say as content to guard.
+
+        With one such block in a request a guardrail reads no other text, so that all of it is
+        marked. A tool result cannot hold a marked block: its text moves behind the results.
+        https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-use-converse-api.html
+        """
+        if message["role"] != "user":
+            return message
+        blocks: list[Block] = []
+        moved: list[Block] = []
+        for block in message["content"]:
+            if "toolResult" in block:
+                result, texts = _split_result(block["toolResult"])
+                blocks.append(result)
+                moved.extend(texts)
+            else:
+                blocks.append(_guarded_block(block))
+        results = [block for block in blocks if "toolResult" in block]
+        others = [block for block in blocks if "toolResult" not in block]
+        return {"role": "user", "content": [*results, *moved, *others]}
+
+    def _tool_config(self) -> dict[str, Any] | None:
+        conversation = self._conversation
+        if not conversation.tools or conversation.tools_forbidden:
+            if not conversation.tools_forbidden and _has_tool_blocks(conversation.messages):
+                message = "The messages hold tool calls, so the request must define the tools."
+                raise InvalidRequestError(message, param=conversation.name_of("tools"))
+            return None
+        self._require("tools", "tools")
+        tools = [entry for tool in conversation.tools for entry in self._tool(tool)]
+        config: dict[str, Any] = {"tools": tools}
+        if conversation.tool_choice:
+            if "auto" not in conversation.tool_choice:
+                self._require("tool_choice", "tool_choice")
+            config["toolChoice"] = conversation.tool_choice
+        return config
+
+    def _tool(self, tool: Tool) -> Iterator[Block]:
+        if not TOOL_NAME.fullmatch(tool.name):
+            message = f"The tool name {tool.name!r} must be 1 to 64 of a-z, A-Z, 0-9, _ and -."
+            raise InvalidRequestError(message, param=self._conversation.name_of("tools"))
+        spec: dict[str, Any] = {"name": tool.name, "inputSchema": {"json": tool.schema}}
+        if tool.description:
+            spec["description"] = tool.description
+        if tool.strict:
+            self._require("strict_tools", "strict")
+            spec["strict"] = True
+        yield {"toolSpec": spec}
+        if tool.cache_point:
+            yield tool.cache_point
+
+    def _output_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = {}
+        if self._conversation.output_schema:
+            self._require("json_schema", "output_schema")
+            wanted = self._conversation.output_schema
+            named = {"name": wanted.name, "description": wanted.description}
+            schema = {key: value for key, value in named.items() if value}
+            schema["schema"] = json.dumps(wanted.schema)
+            config["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": schema}}
+        effort = self._effort()
+        if effort and effort.get("effort"):
+            config["effort"] = effort["effort"]
+        return config
+
+    def _effort(self) -> dict[str, Any] | None:
+        asked = self._conversation.effort
+        if asked is None:
+            return None
+        if asked not in self._model.efforts:
+            offered = ", ".join(self._model.efforts) or "none: leave the field out"
+            message = f"The model has no effort {asked!r}. It offers {offered}."
+            raise InvalidRequestError(message, param=self._conversation.name_of("effort"))
+        chosen = self._model.efforts[asked]
+        return {"effort": chosen.effort, "fields": chosen.fields}
+
+    def _service_tier(self) -> dict[str, str] | None:
+        tier = self._conversation.service_tier
+        if tier is None:
+            return None
+        if tier not in self._model.service_tiers:
+            offered = ", ".join(sorted(self._model.service_tiers)) or "none: leave the field out"
+            message = f"The model has no service tier {tier!r}. It offers {offered}."
+            raise InvalidRequestError(message, param=self._conversation.name_of("service_tier"))
+        return {"type": tier}
+
+    def _additional_fields(self) -> dict[str, Any]:
+        conversation = self._conversation
+        fields = dict(self._model.additional_fields)
+        effort = self._effort()
+        if effort:
+            fields.update(effort["fields"])
+        if conversation.thinking is not None:
+            self._require("thinking", "thinking")
+            fields["thinking"] = conversation.thinking
+        if conversation.top_k is not None:
+            self._require("top_k", "top_k")
+            fields["top_k"] = conversation.top_k
+        if (
+            conversation.sequential_tools
+            and conversation.tools
+            and not conversation.tools_forbidden
+        ):
+            self._require("sequential_tools", "sequential_tools")
+            # Claude's own member. Beside a toolChoice its type would be given twice.
+            kind = {} if conversation.tool_choice else {"type": "auto"}
+            fields["tool_choice"] = {**kind, "disable_parallel_tool_use": True}
+        return fields
+
+    def _guardrail_config(self, *, stream: bool) -> dict[str, str] | None:
+        if self._guardrail is None:
+            return None
+        config = {
+            "guardrailIdentifier": self._guardrail.identifier,
+            "guardrailVersion": self._guardrail.version,
+            "trace": "disabled",
+        }
+        if stream:
+            # In asynchronous mode a guardrail masks nothing in streams.
+            config["streamProcessingMode"] = "sync"
+        return config
+
+    def _cache(self, params: dict[str, Any]) -> None:
+        """Place cache points, unless the client placed its own."""
+        explicit = sum(1 for block in _cacheable(params) if "cachePoint" in block)
+        if explicit > MAXIMUM_CACHE_POINTS:
+            message = f"There are {explicit} cache points. Use at most {MAXIMUM_CACHE_POINTS}."
+            raise InvalidRequestError(message, param=self._conversation.name_of("cache_control"))
+        if explicit:
+            self._require("prompt_cache", "cache_control")
+            if any(block.get("cachePoint", {}).get("ttl") == "1h" for block in _cacheable(params)):
+                self._require("prompt_cache_1h", "cache_control")
+            return
+        if "prompt_cache" in self._model.capabilities and self._is_worth_caching():
+            self._cache_automatically(params)
+
+    def _is_worth_caching(self) -> bool:
+        return self._model.tokens_of(*self._conversation.size()) >= self._model.cache_minimum_tokens
+
+    def _cache_automatically(self, params: dict[str, Any]) -> None:
+        """Mark tools, system and the last two user turns: the second is what the next call reads.
+
+        A first question is marked nowhere but in tools and system: it may be the only one.
+        """
+        if "toolConfig" in params:
+            params["toolConfig"]["tools"].append(CACHE_POINT)
+        if "system" in params:
+            params["system"].append(CACHE_POINT)
+        turns = [message for message in params["messages"] if message["role"] == "user"]
+        if len(turns) > 1:
+            for message in turns[-2:]:
+                message["content"].append(CACHE_POINT)
+
+
+def _has_tool_blocks(messages: list[dict[str, Any]]) -> bool:
+    return any(
+        "toolUse" in block or "toolResult" in block
+        for message in messages
+        for block in message["content"]
+    )
+
+
+def _without_tools(message: dict[str, Any]) -> dict[str, Any]:
+    """Write tool calls and results out as text.
+
+    Converse has no choice "none", and takes no tool blocks without tools that could be called.
+    """
+    content = [part for block in message["content"] for part in _as_text(block)]
+    return {"role": message["role"], "content": content}
+
+
+def _as_text(block: Block) -> list[Block]:
+    if "toolUse" in block:
+        use = block["toolUse"]
+        return [
+            {"text": f"[Called {use['name']} ({use['toolUseId']}): {json.dumps(use['input'])}]"}
+        ]
+    if "toolResult" in block:
+        result = block["toolResult"]
+        head = {"text": f"[Result of the call {result['toolUseId']}:]"}
+        return [head, *result["content"]]
+    return [block]
+
+
+def _split_result(result: dict[str, Any]) -> tuple[Block, list[Block]]:
+    texts = [part["text"] for part in result["content"] if "text" in part]
+    if not texts:
+        return {"toolResult": result}, []
+    rest = [part for part in result["content"] if "text" not in part]
+    moved = {**result, "content": [{"text": GUARDED_RESULT}, *rest]}
+    head = f"Result of the tool call {result['toolUseId']}:\n"
+    return {"toolResult": moved}, [_guard_text(head + "\n".join(texts))]
+
+
+def _guarded_block(block: Block) -> Block:
+    if "text" in block:
+        return _guard_text(block["text"])
+    if "image" in block and block["image"]["format"] in GUARDED_IMAGE_FORMATS:
+        return {"guardContent": {"image": block["image"]}}
+    return block
+
+
+def _guard_text(text: str) -> Block:
+    return {"guardContent": {"text": {"text": text}}}
+
+
+def _cacheable(params: dict[str, Any]) -> Iterator[Block]:
+    for message in params["messages"]:
+        yield from message["content"]
+    yield from params.get("system", [])
+    yield from params.get("toolConfig", {}).get("tools", [])

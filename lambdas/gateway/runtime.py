@@ -1,0 +1,101 @@
+"""Puts the application together from settings and AWS clients."""
+
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+
+from gateway.app import GatewayApplication, Parts
+from gateway.bedrock import create_client
+from gateway.embedding_service import EmbeddingService
+from gateway.governance.api_keys import ApiKeyAuthenticator
+from gateway.governance.directory import Directory
+from gateway.governance.idempotency import IdempotencyStore
+from gateway.governance.identity import Authenticator, CachedAuthenticator, CredentialRouter
+from gateway.governance.ledger import DynamoDBLedger
+from gateway.governance.oidc import OidcAuthenticator
+from gateway.governance.request_context import RequestContextAuthenticator
+from gateway.governance.versioned_secret import VersionedSecret
+from gateway.service import ChatService, Journal
+from gateway.settings import BEHIND_API_GATEWAY, Oidc, Settings
+
+# DynamoDB and Secrets Manager answer in milliseconds: what takes longer is better tried again.
+GOVERNANCE_TIMEOUT_SECONDS = 3
+GOVERNANCE_ATTEMPTS = 3
+# A lease must outlive the longest call; the rest is for settling.
+LEASE_MARGIN_SECONDS = 60
+
+
+def create_application(settings: Settings) -> GatewayApplication:
+    """Return the application; nothing is called on AWS before its first request."""
+    dynamodb = _client("dynamodb", settings)
+    directory = Directory(dynamodb, settings.directory_table)
+    ledger = DynamoDBLedger(
+        dynamodb,
+        settings.ledger_table,
+        rates=settings.catalogue.rates,
+        limits=directory,
+        lease_seconds=int(settings.timeouts.deadline_seconds) + LEASE_MARGIN_SECONDS,
+    )
+    bedrock = create_client(
+        read_timeout_seconds=settings.timeouts.deadline_seconds, connections=settings.threads
+    )
+    journal = create_journal(settings)
+    return GatewayApplication(
+        Parts(
+            catalogue=settings.catalogue,
+            authenticator=_authenticator(settings, directory),
+            ledger=ledger,
+            idempotency=IdempotencyStore(dynamodb, settings.ledger_table),
+            chat=ChatService(
+                catalogue=settings.catalogue,
+                client=bedrock,
+                ledger=ledger,
+                journal=journal,
+                guardrail=settings.guardrail,
+                timeouts=settings.timeouts,
+            ),
+            embeddings=EmbeddingService(
+                catalogue=settings.catalogue,
+                client=bedrock,
+                ledger=ledger,
+                journal=journal,
+                deadline_seconds=settings.timeouts.deadline_seconds,
+            ),
+            largest_body=settings.largest_body,
+        )
+    )
+
+
+def create_journal(settings: Settings) -> Journal:
+    """Return the request log with its redactor, and the metrics."""
+    raise NotImplementedError
+
+
+def _authenticator(settings: Settings, directory: Directory) -> Authenticator:
+    if settings.identity == BEHIND_API_GATEWAY:
+        return RequestContextAuthenticator(directory)
+    peppers = VersionedSecret(_client("secretsmanager", settings), settings.pepper_secret)
+    keys = ApiKeyAuthenticator(directory, peppers)
+    tokens = _tokens(settings.oidc, directory) if settings.oidc else None
+    return CachedAuthenticator(CredentialRouter(keys=keys, tokens=tokens))
+
+
+def _tokens(oidc: Oidc, directory: Directory) -> OidcAuthenticator:
+    return OidcAuthenticator(
+        issuer=oidc.issuer,
+        audiences=oidc.audiences,
+        teams=directory,
+        team_claim=oidc.team_claim,
+    )
+
+
+def _client(service: str, settings: Settings) -> Any:
+    config = Config(
+        connect_timeout=GOVERNANCE_TIMEOUT_SECONDS,
+        read_timeout=GOVERNANCE_TIMEOUT_SECONDS,
+        max_pool_connections=settings.threads,
+        retries={"mode": "standard", "total_max_attempts": GOVERNANCE_ATTEMPTS},
+        tcp_keepalive=True,
+    )
+    return botocore.session.get_session().create_client(service, config=config)
