@@ -33,6 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, SpecificationError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
+    except RuntimeError as error:
+        # jsii raises nothing more specific. The CDK has already printed the findings.
+        if "ValidationFailed" not in str(error):
+            raise
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
     return 0
 
 

@@ -1,0 +1,1 @@
+"""The command line around the stacks: ``python -m ops --help``."""

@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 
 from constructs import Construct
-from llm_constructs.lustre import LustreFileSystem
 
 from config import Environment
 from config.environment import DataTable
 from llm_constructs.data_lake import DataLake, LakeReplicaBucket
+from llm_constructs.encryption import CustomerKey
+from llm_constructs.lustre import LustreFileSystem
 from llm_constructs.network import Network
 from llm_constructs.private_bucket import AccessLogsBucket
-from llm_constructs.specs.data_lake import DataClass, LakeReplication
+from llm_constructs.specs.data_lake import DataClass, LakeArea, LakeReplication
 from llm_constructs.specs.lustre import LustreVolume
+from llm_constructs.specs.problem import Problem, SpecificationError
 from stacks.layer import Layer
 
 
@@ -86,5 +88,35 @@ class DataStack(Layer):
         if lustre is not None:
             self.file_system = self._make_file_system(lustre, network)
 
-    def _make_file_system(self, lustre: LustreVolume, network: Network) -> LustreFileSystem:
-        raise SystemExit
+    def _make_file_system(self, volume: LustreVolume, network: Network) -> LustreFileSystem:
+        subnet = network.accelerator_subnet
+        if subnet is None:
+            # The environment's schema says so earlier, with the file's name.
+            raise SpecificationError(
+                "data stack",
+                [
+                    Problem(
+                        "lustre",
+                        None,
+                        "The network has no accelerator subnet for the file system.",
+                        "Give the network an accelerator zone.",
+                    )
+                ],
+            )
+        key = CustomerKey(
+            self,
+            "FileSystemKey",
+            description="Encrypts the Lustre file system and its logs",
+            removal_policy=self.removal_policy,
+        )
+        locations = {area.value: self.lake.location(area) for area in LakeArea} if self.lake else {}
+        return LustreFileSystem(
+            self,
+            "FileSystem",
+            vpc=network.vpc,
+            subnet=subnet,
+            volume=volume,
+            encryption_key=key,
+            repositories=locations,
+            removal_policy=self.removal_policy,
+        )

@@ -15,6 +15,10 @@ from stacks.network import NetworkStack
 
 CDK_JSON = Path(__file__).parent.parent / "cdk.json"
 
+REPRODUCIBLE = {"aws:cdk:disable-creation-stack-traces": True}
+"""Creation stack traces hold random paths of jsii's kernel; without them cdk.out is the same,
+byte for byte, in every run. The CLI refuses the key in cdk.json because of its prefix."""
+
 
 def build_app(
     environments: Iterable[Environment],
@@ -29,10 +33,14 @@ def build_app(
     ``CDK_OUTDIR`` or a temporary folder.
     """
     selected = tuple(environments)
-    flags = json.loads(CDK_JSON.read_text(encoding="utf-8"))["context"]
     app = cdk.App(
         outdir=str(outdir) if outdir else None,
-        context={**flags, **_availability_zones(selected), **(context or {})},
+        context={
+            **flags_of(CDK_JSON),
+            **REPRODUCIBLE,
+            **_availability_zones(selected),
+            **(context or {}),
+        },
     )
     add_checks(app)
     for environment in selected:
@@ -59,6 +67,12 @@ def add_stacks(app: cdk.App, environment: Environment) -> None:
         lustre=environment.lustre,
         replicas=replicas,
     )
+
+
+def flags_of(cdk_json: Path) -> dict[str, Any]:
+    """Return the context that a ``cdk.json`` sets."""
+    context: dict[str, Any] = json.loads(cdk_json.read_text(encoding="utf-8"))["context"]
+    return context
 
 
 def _availability_zones(environments: Iterable[Environment]) -> dict[str, list[str]]:

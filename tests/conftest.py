@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.node import use_packaged_node
+from tests.assembly import Assembly, every_environment
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,3 +23,9 @@ def pytest_configure() -> None:
             "constructs/ is a source root, and the package in it is llm_constructs.",
             returncode=4,
         )
+
+
+@pytest.fixture(scope="session")
+def assembly() -> Assembly:
+    """The cloud assembly of every environment. Mark the tests that use it with ``synth``."""
+    return every_environment()

@@ -169,7 +169,7 @@ def _allow_copy(
     destination = replica.bucket.arn_for_objects("*")
     acknowledge(
         role,
-        "AwsSolutions-IAM5[Resource::*/*]",
+        "AwsSolutions-IAM5[Resource::.../*]",
         reason="S3 copies every object of the bucket; `/*` is all objects of the one source and "
         "the one destination bucket.",
     )

@@ -153,7 +153,7 @@ class LustreFileSystem(Construct):
         tasks = Stack.of(self).format_arn(service="fsx", resource="task", resource_name="*")
         _acknowledge_on(
             grantee,
-            "AwsSolutions-IAM5[Resource::*fsx*:task/*]",
+            "AwsSolutions-IAM5[Resource::...fsx...:task/*]",
             reason="A task's id does not exist before it is created; creating one also needs this "
             "file system, which is named.",
         )
@@ -326,7 +326,7 @@ class LustreFileSystem(Construct):
             link.apply_removal_policy(removal_policy)
         # FSx refuses to create a second association of a file system while one is being created.
         for earlier, later in pairwise(links):
-            later.node.add_dependency(earlier)
+            later.add_resource_dependency(earlier)
         keys = {
             key.node.path: key
             for repository in repositories

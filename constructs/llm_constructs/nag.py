@@ -3,19 +3,18 @@
 cdk-nag 3 packs are validation plugins, and the CDK suppresses a finding whose exact id was
 acknowledged on the construct or a parent of it. Ids of wildcard findings contain logical ids and,
 across stacks, JSON (``AwsSolutions-IAM5[Resource::<Lake8A0C.Arn>/*]``), which nobody should write
-by hand. :func:`acknowledge` therefore takes shell patterns, and :class:`NagPlugin` turns those that
+by hand. :func:`acknowledge` therefore takes patterns, and :class:`NagPlugin` turns those that
 match into exact acknowledgements, so that the CDK's own report lists them with their reasons.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import jsii
 from aws_cdk import (
-    Acknowledgment,
     IPolicyValidationContext,
     IPolicyValidationPlugin,
     PolicyValidationPluginReport,
@@ -27,6 +26,9 @@ from constructs import IConstruct
 
 if TYPE_CHECKING:
     from cdk_nag import NagPack
+
+ANY_TEXT = "..."
+"""What stands for any text in a rule; no id of cdk-nag holds it, while `*` is frequent."""
 
 MINIMUM_REASON = 30
 """Characters. A reason shorter than this would not convince an auditor."""
@@ -42,23 +44,23 @@ class _Acknowledgement:
 
     def covers(self, rule: str, path: str) -> bool:
         inside = path == self.path or path.startswith(f"{self.path}/") or not self.path
-        return inside and fnmatchcase(rule, _literal_brackets(self.rule))
+        return inside and re.fullmatch(_regex(self.rule), rule) is not None
 
 
 _acknowledgements: WeakKeyDictionary[IConstruct, list[_Acknowledgement]] = WeakKeyDictionary()
 
 
-def _literal_brackets(pattern: str) -> str:
-    # `[` opens a character class in fnmatch but is part of cdk-nag's ids; only `*` is special.
-    return pattern.replace("[", "[[]").replace("?", "[?]")
+def _regex(rule: str) -> str:
+    return ".*".join(re.escape(part) for part in rule.split(ANY_TEXT))
 
 
 def acknowledge(scope: IConstruct, *rules: str, reason: str) -> None:
     """Accept findings of ``rules`` on ``scope`` and below it.
 
     A rule is an id as the report prints it without the pack's prefix, for example
-    ``AwsSolutions-S1`` or ``AwsSolutions-IAM5[Resource::*]``; ``*`` stands for any text. Ids of a
-    finding with brackets are matched whole, so ``AwsSolutions-IAM5`` alone accepts nothing.
+    ``AwsSolutions-S1`` or ``AwsSolutions-IAM5[Resource::*]``. ``...`` stands for any text, where
+    the id holds a logical id: ``AwsSolutions-IAM5[Resource::.../datasets/*]``. Everything else is
+    literal, so ``AwsSolutions-IAM5`` alone accepts none of the rule's bracketed findings.
     An acknowledgement that meets no finding fails the synthesis.
 
     Raises :class:`ValueError` for a reason that says nothing.
@@ -103,14 +105,21 @@ class NagPlugin:
         root = context.app_construct
         report: PolicyValidationPluginReport = self._pack.validate_scope(root)
         for rule, path in _findings(report.violations):
-            for entry in _acknowledgements.get(root, ()):
-                if entry.covers(rule, path):
-                    entry.used = True
-                    Validations.of(entry.scope).acknowledge(
-                        Acknowledgment(id=f"{self._name}::{rule}", reason=entry.reason)
-                    )
-                    break
+            covering = [e for e in _acknowledgements.get(root, ()) if e.covers(rule, path)]
+            for entry in covering:
+                entry.used = True
+            if covering:
+                self._accept(rule, covering[0])
         return report
+
+    def _accept(self, rule: str, entry: _Acknowledgement) -> None:
+        # What `Validations.acknowledge` does, but without a stack trace, which would make the
+        # report differ from run to run.
+        entry.scope.node.add_metadata(
+            Validations.ACKNOWLEDGED_RULES_METADATA_KEY,
+            {f"{self._name}::{rule}": entry.reason},
+            stack_trace=False,
+        )
 
 
 @jsii.implements(IPolicyValidationPlugin)

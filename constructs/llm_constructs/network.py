@@ -107,6 +107,7 @@ class Network(Construct):
             subnet_configuration=kinds,
             nat_gateway_provider=nat,
             nat_gateways=_nat_gateway_count(spec),
+            create_internet_gateway=spec.nat_gateways is not NatGateways.CLOSED,
             restrict_default_security_group=True,
         )
         if vpc.public_subnets:
@@ -127,6 +128,7 @@ class Network(Construct):
             vpc_id=vpc.vpc_id,
             availability_zone=spec.accelerator_zone,
             cidr_block=str(plan.accelerator),
+            map_public_ip_on_launch=False,
         )
         gateways = {gateway.az: gateway.gateway_id for gateway in nat.configured_gateways}
         if gateways:

@@ -102,7 +102,7 @@ class PrivateBucket(s3.Bucket):
         bucket_name: str | None = None,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
-        copied = isinstance(replication, Replication)
+        copy = replication if isinstance(replication, Replication) else None
         super().__init__(
             scope,
             construct_id,
@@ -118,8 +118,8 @@ class PrivateBucket(s3.Bucket):
             versioned=True,
             server_access_logs_bucket=access_logs,
             server_access_logs_prefix=f"{construct_id}/",
-            replication_rules=list(replication.rules) if copied else None,
-            replication_role=replication.role if copied else None,
+            replication_rules=list(copy.rules) if copy else None,
+            replication_role=copy.role if copy else None,
             removal_policy=removal_policy,
             lifecycle_rules=[
                 _abort_uploads(),

@@ -9,8 +9,7 @@ from llm_constructs.specs.addresses import LARGEST_PREFIX, SMALLEST_PREFIX, ZONE
 from llm_constructs.specs.problem import Problems
 
 PRIVATE_RANGES = tuple(
-    IPv4Network(cidr)
-    for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+    IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 )
 """RFC 1918 and the shared address space of RFC 6598, which is routed privately as well."""
 
@@ -66,7 +65,7 @@ class FlowLogDestination(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class NewVpc:
-    """A VPC to make; :mod:`llm_constructs.specs.addresses` has its address plan."""
+    """A VPC to make; docs/network.md has its address plan."""
 
     cidr: str
     """A private range of /16 to /18."""

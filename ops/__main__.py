@@ -1,0 +1,41 @@
+"""``python -m ops``: what people do around ``cdk deploy``."""
+
+import sys
+from pathlib import Path
+
+# constructs/ and lambdas/ are source roots (docs/adr/0002).
+sys.path.insert(0, str(Path(__file__).parent.parent / "constructs"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "lambdas"))
+
+import typer
+
+from config import ConfigError
+from llm_constructs.specs.problem import SpecificationError
+from ops.assembly import AssemblyError
+from ops.diff import diff
+from ops.documents import docs
+from ops.synthesis import synth
+from ops.template_lint import lint_templates
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="What people do around `cdk deploy`.",
+)
+app.command()(synth)
+app.command()(diff)
+app.command("lint-templates")(lint_templates)
+app.command()(docs)
+
+
+def main() -> None:
+    """Run the command line; problems of the configuration end it with a sentence each."""
+    try:
+        app()
+    except (AssemblyError, ConfigError, SpecificationError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

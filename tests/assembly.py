@@ -1,0 +1,79 @@
+"""The templates of every environment, synthesised at most once for each state of the sources."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".cache" / "assemblies"
+SOURCES = ("config", "stacks", "constructs", "lambdas", "app.py", "cdk.json", "requirements.txt")
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A cloud assembly on disk."""
+
+    directory: Path
+
+    @cached_property
+    def templates(self) -> dict[str, dict[str, Any]]:
+        """The templates by stack name."""
+        manifest = json.loads((self.directory / "manifest.json").read_text())
+        return {
+            name: json.loads((self.directory / artifact["properties"]["templateFile"]).read_text())
+            for name, artifact in manifest["artifacts"].items()
+            if artifact["type"] == "aws:cloudformation:stack"
+        }
+
+
+def every_environment() -> Assembly:
+    """Return the assembly of all environments, from the cache when the sources are unchanged.
+
+    Raises :class:`RuntimeError` with the app's own words when the synthesis fails.
+    """
+    directory = CACHE / _fingerprint()
+    if not (directory / "manifest.json").exists():
+        shutil.rmtree(CACHE, ignore_errors=True)
+        _synthesise(directory)
+    return Assembly(directory)
+
+
+def _synthesise(directory: Path) -> None:
+    partial = directory.with_suffix(".partial")
+    environment = {**os.environ, "CDK_OUTDIR": str(partial), "CDK_VALIDATION": "false"}
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "app.py"), "-c", "env=all"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise RuntimeError(f"The environments do not synthesise:\n{result.stdout}{result.stderr}")
+    partial.rename(directory)
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256(sys.version.encode())
+    for path in sorted(_source_files()):
+        digest.update(str(path.relative_to(ROOT)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _source_files() -> Iterator[Path]:
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_file():
+            yield source
+        for path in source.rglob("*") if source.is_dir() else ():
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path

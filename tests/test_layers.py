@@ -1,0 +1,63 @@
+"""Imports run one way: app → stacks → config → llm_constructs, and lambdas stand alone."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config import environment_names
+
+ROOT = Path(__file__).parent.parent
+
+FORBIDDEN = {
+    "constructs/llm_constructs": {"app", "stacks", "config", "ops", "lambdas", "gateway", "tests"},
+    "config": {"app", "stacks", "ops", "gateway", "tests", "aws_cdk"},
+    "stacks": {"app", "ops", "gateway", "tests"},
+    "ops": {"app", "stacks", "tests", "aws_cdk"},
+    "lambdas": {"app", "stacks", "config", "ops", "llm_constructs", "aws_cdk", "tests"},
+}
+# What a specification says must be readable without the CDK, which takes seconds to load.
+FORBIDDEN["constructs/llm_constructs/specs"] = {
+    *FORBIDDEN["constructs/llm_constructs"],
+    "aws_cdk",
+    "constructs",
+    "jsii",
+    "pydantic",
+}
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("layer", FORBIDDEN)
+def test_a_layer_imports_nothing_above_it(layer: str) -> None:
+    files = sorted((ROOT / layer).rglob("*.py"))
+    wrong = {
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in files
+        for name in imports_of(file)
+        if name in FORBIDDEN[layer]
+    }
+    assert files
+    assert wrong == set()
+
+
+def test_no_construct_knows_an_environments_name() -> None:
+    names = set(environment_names())
+    wrong = {
+        f"{file.relative_to(ROOT)}: {node.value}"
+        for file in (ROOT / "constructs" / "llm_constructs").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in names
+    }
+    assert wrong == set()
+
+
+def test_constructs_is_a_source_root_and_no_package() -> None:
+    assert not (ROOT / "constructs" / "__init__.py").exists()

@@ -1,0 +1,31 @@
+"""The templates of every environment, whole."""
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.json import JSONSnapshotExtension
+
+from ops.snapshot import scrubbed
+from tests.assembly import Assembly
+
+STACKS = (
+    "llm-dev-data",
+    "llm-dev-network",
+    "llm-prod-data",
+    "llm-prod-network",
+    "llm-prod-replica",
+    "llm-staging-data",
+    "llm-staging-network",
+)
+
+
+@pytest.mark.synth
+@pytest.mark.parametrize("stack", STACKS)
+def test_template_of_each_stack(
+    stack: str, assembly: Assembly, snapshot: SnapshotAssertion
+) -> None:
+    assert scrubbed(assembly.templates[stack]) == snapshot(extension_class=JSONSnapshotExtension)
+
+
+@pytest.mark.synth
+def test_every_stack_has_a_snapshot(assembly: Assembly) -> None:
+    assert sorted(assembly.templates) == sorted(STACKS)
