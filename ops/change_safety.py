@@ -31,7 +31,8 @@ class Finding:
 
     ``logical_id`` and ``resource_type`` are "" for a whole stack. ``property_path`` is what
     changes, from ``old`` to ``new`` (``None`` for none), ``reason`` says what is at stake and why,
-    ``remedy`` what to do instead.
+    ``remedy`` what to do instead. ``cause`` is the change elsewhere that gives the property another
+    value although it reads the same ("" where there is none).
     """
 
     stack: str
@@ -43,6 +44,7 @@ class Finding:
     effect: Effect
     reason: str
     remedy: str
+    cause: str = ""
 
     @property
     def address(self) -> str:
@@ -117,7 +119,10 @@ def _deletions(baseline: Mapping[str, Template], new: Mapping[str, Template]) ->
             old=resource["Type"],
             new=None,
             effect=Effect.DELETE,
-            reason=f"It is gone from its stack. {_fate(resource, 'DeletionPolicy')}",
+            reason=(
+                "It is gone from its stack. "
+                f"{_fate(resource['Type'], 'DeletionPolicy', _policy('DeletionPolicy', resource))}"
+            ),
             remedy=_rename_hint(logical_id, twins)
             or "Restore it, or move its data and its readers elsewhere first.",
         )
@@ -126,17 +131,19 @@ def _deletions(baseline: Mapping[str, Template], new: Mapping[str, Template]) ->
 def _replacements(
     baseline: Mapping[str, Template], new: Mapping[str, Template], regions: Mapping[str, str]
 ) -> Iterator[Finding]:
-    old_resources = resources(baseline)
+    old_resources, new_resources = resources(baseline), resources(new)
     for address, reasons in replacements(baseline, new, regions).items():
         resource = old_resources[address]
         changed_types = {reason.new for reason in reasons if reason.path == "Type"}
         if {resource["Type"], *changed_types}.isdisjoint(STATEFUL_TYPES):
             continue
         for reason in reasons:
-            yield _replaced(address, resource, reason)
+            yield _replaced(address, resource, new_resources[address], reason)
 
 
-def _replaced(address: Address, resource: Mapping[str, Any], why: Replacement) -> Finding:
+def _replaced(
+    address: Address, resource: Mapping[str, Any], new: Mapping[str, Any], why: Replacement
+) -> Finding:
     verb = "would be replaced" if why.certain else "may be replaced"
     if why.cause:
         rule = "can only be set at creation" if why.certain else "may be set only at creation"
@@ -148,6 +155,11 @@ def _replaced(address: Address, resource: Mapping[str, Any], why: Replacement) -
         detail = (
             f"because {why.path}, which {rule}, changes from {shown(why.old)} to {shown(why.new)}"
         )
+    attribute = "UpdateReplacePolicy"
+    before, after = _policy(attribute, resource), _policy(attribute, new)
+    # Whichever side's policy decides, nobody is told that data stays when it may not.
+    policy = after if is_weaker(after, before) else before
+    undo = "Undo that change" if why.cause else "Restore the value"
     return Finding(
         *address,
         resource["Type"],
@@ -155,8 +167,9 @@ def _replaced(address: Address, resource: Mapping[str, Any], why: Replacement) -
         why.old,
         why.new,
         Effect.REPLACE if why.certain else Effect.MAY_REPLACE,
-        reason=f"It {verb}, {detail}. {_fate(resource, 'UpdateReplacePolicy')}",
-        remedy="Restore the value, or make a second resource beside it and move the data first.",
+        reason=f"It {verb}, {detail}. {_fate(resource['Type'], attribute, policy)}",
+        remedy=f"{undo}, or make a second resource beside it and move the data first.",
+        cause=why.cause,
     )
 
 
@@ -175,8 +188,7 @@ def _weakened_policies(
     address: Address, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> Iterator[Finding]:
     for attribute in ("DeletionPolicy", "UpdateReplacePolicy"):
-        default = default_policy(attribute, old["Type"])
-        before, after = old.get(attribute, default), new.get(attribute, default)
+        before, after = _policy(attribute, old), _policy(attribute, new)
         if is_weaker(after, before):
             yield Finding(
                 *address,
@@ -222,10 +234,12 @@ def _is_on(value: Any, on: object) -> bool:
     return str(value).lower() == str(on).lower()
 
 
-def _fate(resource: Mapping[str, Any], attribute: str) -> str:
+def _policy(attribute: str, resource: Mapping[str, Any]) -> str:
+    return str(resource.get(attribute, default_policy(attribute, resource["Type"])))
+
+
+def _fate(resource_type: str, attribute: str, policy: str) -> str:
     """Say what happens to the old resource and its content."""
-    resource_type = resource["Type"]
-    policy = resource.get(attribute, default_policy(attribute, resource_type))
     known = STATEFUL_TYPES.get(resource_type)
     stake = f"At stake: {known.loses}." if known else ""
     kept = {

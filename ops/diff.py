@@ -137,7 +137,7 @@ def _print_findings(console: Console, findings: list[Finding], refused: list[Fin
             finding.resource_type,
             finding.property_path,
             shown(finding.old),
-            shown(finding.new),
+            f"the same, but {finding.cause}" if finding.cause else shown(finding.new),
         )
         table.add_row(*(escape(cell) for cell in cells))
     console.print(table)

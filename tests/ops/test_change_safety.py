@@ -254,6 +254,22 @@ def test_a_replaced_vpc_replaces_what_lives_in_it_also_in_other_stacks() -> None
     )
 
 
+def test_a_replacement_that_comes_from_elsewhere_says_what_to_undo() -> None:
+    new = platform()
+    properties(new, NETWORK, "LustreSecurityGroup")["GroupDescription"] = "File system"
+    (found,) = findings(new)
+    assert found.cause == "llm-prod-network's LustreSecurityGroup is replaced"
+    assert found.remedy.startswith("Undo that change, or")
+
+
+def test_a_policy_weakened_together_with_a_replacement_does_not_keep_the_old_one() -> None:
+    new = platform()
+    properties(new, DATA, "Lake")["BucketName"] = "lake"
+    resource(new, DATA, "Lake")["UpdateReplacePolicy"] = "Delete"
+    reasons = {finding.effect: finding.reason for finding in findings(new)}
+    assert "The old one is deleted." in reasons[Effect.REPLACE]
+
+
 def test_a_replaced_stateless_resource_replaces_the_stateful_one_that_needs_it() -> None:
     new = platform()
     properties(new, NETWORK, "LustreSecurityGroup")["GroupDescription"] = "File system"
