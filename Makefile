@@ -7,6 +7,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 ENV ?= all
 REF ?= HEAD
+ALLOW ?=
 LOCK_OPTIONS := --quiet --generate-hashes --no-header --no-annotate --universal \
 	--python-version 3.11 --no-emit-index-url --no-emit-find-links
 
@@ -50,7 +51,7 @@ lint-templates: synth ## Run cfn-lint on the templates, each with its region's r
 	@$(BIN)/python -m ops lint-templates
 
 diff: synth ## Fail if a change would replace or delete data, compared with REF=HEAD
-	@$(BIN)/python -m ops diff --ref $(REF)
+	@$(BIN)/python -m ops diff --ref $(REF) $(foreach name,$(ALLOW),--allow $(name))
 
 snapshots: install ## Accept the templates as they are now
 	$(BIN)/python -m pytest tests/test_snapshots.py --snapshot-update
@@ -59,7 +60,7 @@ docs: synth ## Write the generated pages and the picture anew
 	@$(BIN)/python -m ops docs
 
 bench: install ## Measure what synthesis costs
-	$(BIN)/python benchmarks/synth.py
+	$(BIN)/python benchmarks/synth.py $(BENCH)
 
 lock: install ## Lock the dependencies anew
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements.in --output-file requirements.txt
