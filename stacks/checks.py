@@ -10,6 +10,7 @@ from cdk_nag import (
 )
 
 from llm_constructs.nag import AcknowledgementAudit, NagPlugin
+from llm_constructs.template_rules import TemplateRules
 
 PACKS = (
     AwsSolutionsChecks,
@@ -21,10 +22,10 @@ PACKS = (
 
 
 def add_checks(app: cdk.App) -> None:
-    """Add the cdk-nag packs and the audit of acknowledgements to ``app``.
+    """Add the cdk-nag packs, the audit of acknowledgements and our own rules to ``app``.
 
     CloudFormation's own rules run besides, unless ``CDK_VALIDATION`` is ``false``.
     """
     cdk.Validations.of(app).add_plugins(
-        *(NagPlugin(pack()) for pack in PACKS), AcknowledgementAudit()
+        *(NagPlugin(pack()) for pack in PACKS), AcknowledgementAudit(), TemplateRules()
     )

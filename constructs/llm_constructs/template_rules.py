@@ -1,0 +1,223 @@
+"""Rules for what neither CloudFormation's schemas nor the rule packs notice.
+
+The constructs refuse these mistakes themselves. The rules catch them in resources that were made or
+overridden by other means. They read the finished templates as plain dictionaries, which takes
+milliseconds where an aspect over the construct tree takes hundreds (docs/performance.md).
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import jsii
+from aws_cdk import (
+    IPolicyValidationContext,
+    IPolicyValidationPlugin,
+    PolicyValidationPluginReport,
+    PolicyViolatingResource,
+    PolicyViolation,
+)
+
+from llm_constructs.specs.lustre import DeploymentType, LustreVersion, LustreVolume
+from llm_constructs.specs.problem import SpecificationError
+
+Properties = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One thing that a resource has wrong: where in its properties, why, and what to do."""
+
+    location: str
+    reason: str
+    remedy: str
+
+
+Rule = Callable[[Properties], Iterator[Violation]]
+
+
+def legal_lustre_file_system(properties: Properties) -> Iterator[Violation]:
+    """Refuse sizes and settings of FSx for Lustre that the schema lets through."""
+    if properties.get("FileSystemType") != "LUSTRE":
+        return
+    settings = properties.get("LustreConfiguration", {})
+    values = (properties.get("StorageCapacity"), settings.get("PerUnitStorageThroughput"))
+    if any(isinstance(value, Mapping) for value in values):
+        return
+    try:
+        LustreVolume(
+            # The specification reports values that are none of its choices.
+            deployment_type=cast("DeploymentType", settings.get("DeploymentType", "SCRATCH_1")),
+            capacity_gib=int(properties.get("StorageCapacity", 0)),
+            throughput_mbps_per_tib=settings.get("PerUnitStorageThroughput"),
+            metadata_iops=settings.get("MetadataConfiguration", {}).get("Iops"),
+            efa=settings.get("EfaEnabled", False),
+            lustre_version=cast("LustreVersion", properties.get("FileSystemTypeVersion", "2.15")),
+            backup_retention_days=settings.get("AutomaticBackupRetentionDays", 0),
+            repositories=(),
+        )
+    except SpecificationError as error:
+        for problem in error.problems:
+            name = problem.field.split(".", 1)[0]
+            yield Violation(_LUSTRE_LOCATIONS.get(name, name), problem.reason, problem.remedy)
+
+
+_LUSTRE_LOCATIONS = {
+    "backup_retention_days": "LustreConfiguration.AutomaticBackupRetentionDays",
+    "capacity_gib": "StorageCapacity",
+    "deployment_type": "LustreConfiguration.DeploymentType",
+    "efa": "LustreConfiguration.EfaEnabled",
+    "lustre_version": "FileSystemTypeVersion",
+    "metadata_iops": "LustreConfiguration.MetadataConfiguration.Iops",
+    "throughput_mbps_per_tib": "LustreConfiguration.PerUnitStorageThroughput",
+}
+
+
+def absolute_repository_path(properties: Properties) -> Iterator[Violation]:
+    """Refuse data repository associations whose path on the file system is relative."""
+    path = properties.get("FileSystemPath")
+    if isinstance(path, str) and not path.startswith("/"):
+        yield Violation(
+            "FileSystemPath",
+            f"{path!r} is relative, and FSx takes absolute paths only.",
+            f"Write /{path}.",
+        )
+
+
+def ordered_bounds(location: str, smallest: str, largest: str) -> Rule:
+    """Return a rule that refuses a lower bound above its upper bound.
+
+    ``location`` is the dotted path of the object that holds the two properties ("" for the top).
+    """
+
+    def rule(properties: Properties) -> Iterator[Violation]:
+        holder: Any = properties
+        for part in filter(None, location.split(".")):
+            holder = holder.get(part, {})
+        low, high = holder.get(smallest), holder.get(largest)
+        if isinstance(low, Mapping) or isinstance(high, Mapping) or None in (low, high):
+            return
+        if float(low) > float(high):
+            yield Violation(
+                ".".join(filter(None, (location, smallest))),
+                f"{smallest} is {low}, which is more than {largest}, {high}.",
+                f"Lower {smallest} or raise {largest}.",
+            )
+
+    return rule
+
+
+def readable_dashboard(properties: Properties) -> Iterator[Violation]:
+    """Refuse dashboards whose body is not JSON with widgets.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+    """
+    body = _text(properties.get("DashboardBody", ""))
+    try:
+        content = json.loads(body)
+    except json.JSONDecodeError as error:
+        yield Violation("DashboardBody", f"It is not JSON ({error}).", "Correct the body.")
+        return
+    widgets = content.get("widgets") if isinstance(content, dict) else None
+    if not isinstance(widgets, list):
+        yield Violation(
+            "DashboardBody", "It has no list of widgets.", 'Give it {"widgets": [...]}.'
+        )
+        return
+    for number, widget in enumerate(widgets):
+        if not isinstance(widget, dict) or "type" not in widget or "properties" not in widget:
+            yield Violation(
+                "DashboardBody",
+                f"Widget {number} has no type or no properties.",
+                "Every widget needs both.",
+            )
+
+
+def _text(value: object) -> str:
+    """Return a template's string with a digit in the place of each intrinsic function.
+
+    A digit is legal inside JSON strings and where JSON has numbers.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping) and "Fn::Join" in value:
+        separator, parts = value["Fn::Join"]
+        joined: str = separator.join(_text(part) for part in parts)
+        return joined
+    return "0"
+
+
+RULES: Mapping[str, Sequence[Rule]] = {
+    "AWS::ApplicationAutoScaling::ScalableTarget": (
+        ordered_bounds("", "MinCapacity", "MaxCapacity"),
+    ),
+    "AWS::AutoScaling::AutoScalingGroup": (ordered_bounds("", "MinSize", "MaxSize"),),
+    "AWS::CloudWatch::Dashboard": (readable_dashboard,),
+    "AWS::EKS::Nodegroup": (
+        ordered_bounds("ScalingConfig", "MinSize", "MaxSize"),
+        ordered_bounds("ScalingConfig", "DesiredSize", "MaxSize"),
+        ordered_bounds("ScalingConfig", "MinSize", "DesiredSize"),
+    ),
+    "AWS::FSx::DataRepositoryAssociation": (absolute_repository_path,),
+    "AWS::FSx::FileSystem": (legal_lustre_file_system,),
+}
+"""The rules by the type of resource that they look at."""
+
+
+@jsii.implements(IPolicyValidationPlugin)
+class TemplateRules:
+    """Applies :data:`RULES` to every template of the app."""
+
+    @property
+    def name(self) -> str:
+        """The name under which the report lists it."""
+        return "LlmPlatform"
+
+    @property
+    def version(self) -> str | None:
+        """Not versioned apart from the project."""
+        return None
+
+    @property
+    def rule_ids(self) -> list[str] | None:
+        """The names of the rules."""
+        return sorted({_rule_name(kind) for kind in RULES})
+
+    def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
+        """Read each template once and report what its resources have wrong."""
+        violations = [
+            _reported(path, logical_id, kind, violation)
+            for path in context.template_paths
+            for logical_id, kind, properties in _resources(Path(path))
+            for rule in RULES.get(kind, ())
+            for violation in rule(properties)
+        ]
+        return PolicyValidationPluginReport(success=not violations, violations=violations)
+
+
+def _resources(template: Path) -> Iterator[tuple[str, str, Properties]]:
+    content = json.loads(template.read_text(encoding="utf-8"))
+    for logical_id, resource in content.get("Resources", {}).items():
+        yield logical_id, resource["Type"], resource.get("Properties", {})
+
+
+def _rule_name(kind: str) -> str:
+    return f"Legal{kind.rsplit('::', 1)[-1]}"
+
+
+def _reported(path: str, logical_id: str, kind: str, violation: Violation) -> PolicyViolation:
+    return PolicyViolation(
+        rule_name=_rule_name(kind),
+        description=f"{violation.location}: {violation.reason}",
+        fix=violation.remedy,
+        severity="error",
+        violating_resources=[
+            PolicyViolatingResource(
+                resource_logical_id=logical_id,
+                template_path=path,
+                locations=[f"Properties.{violation.location}"],
+            )
+        ],
+    )
