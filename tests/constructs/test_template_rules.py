@@ -103,7 +103,6 @@ def test_a_mistake_is_told_with_its_place(mistake: str) -> None:
     kind, properties, expected = WRONG[mistake]
     found = violations(kind, properties)
     assert any(re.search(expected, line) for line in found), found
-    ), found
 
 
 GOOD: dict[str, tuple[str, dict[str, Any]]] = {
