@@ -1,5 +1,6 @@
 """The calls to the Bedrock runtime, and what its faults mean to a client."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Protocol, cast
@@ -100,8 +101,10 @@ def create_client(*, read_timeout_seconds: float, connections: int) -> BedrockRu
         parameter_validation=False,
     )
     session = botocore.session.get_session()
+    client = session.create_client("bedrock-runtime", config=config)
+    client.meta.events.register("before-send.bedrock-runtime", _refuse_abandoned)
     # Botocore makes the operations at run time.
-    return cast("BedrockRuntime", session.create_client("bedrock-runtime", config=config))
+    return cast("BedrockRuntime", client)
 
 
 def fault(error: Exception) -> ApiError:
@@ -123,6 +126,22 @@ def fault(error: Exception) -> ApiError:
 BEDROCK_ERRORS = (BotoCoreError, ClientError, ParserError, HTTPError)
 
 
+class _AbandonedError(BotoCoreError):
+    """Nobody waits for the call any more."""
+
+    fmt = "The call was abandoned."
+
+
+_reader = threading.local()
+
+
+def _refuse_abandoned(**_: object) -> None:
+    """Keep botocore from trying a call again that its reader has given up."""
+    call = getattr(_reader, "call", None)
+    if call is not None and call.is_closed:
+        raise _AbandonedError
+
+
 class ConverseCall:
     """One call to Converse, whole or as a stream. ``close`` ends it from another thread."""
 
@@ -131,7 +150,7 @@ class ConverseCall:
         self._params = params
         self._stream = stream
         self._body: Any = None
-        self._closed = False
+        self.is_closed = False
 
     def events(self) -> Iterator[Event]:
         """Make the call and return its events.
@@ -139,12 +158,13 @@ class ConverseCall:
         Raises:
             ApiError: whatever went wrong, as the client is to see it.
         """
+        _reader.call = self
         try:
             if not self._stream:
                 yield from of_answer(self._client.converse(**self._params))
                 return
             self._body = self._client.converse_stream(**self._params)["stream"]
-            if self._closed:
+            if self.is_closed:
                 return
             yield from of_stream(self._body)
         except BEDROCK_ERRORS as error:
@@ -155,7 +175,7 @@ class ConverseCall:
 
     def close(self) -> None:
         """End the call: Bedrock stops generating when its connection closes."""
-        self._closed = True
+        self.is_closed = True
         if self._body is not None:
             # Closing waits for a read that another thread is in; a shutdown ends that read. It
             # refuses, with one of these, when the answer has just come to its end.

@@ -69,7 +69,7 @@ class Conversation:
 
     def prompt_texts(self) -> list[str]:
         """Return every text that the model reads, for the request log."""
-        texts = [block["text"] for block in self.system if "text" in block]
+        texts = [text for block in self.system for text in _texts(block)]
         for message in self.messages:
             for block in message["content"]:
                 texts.extend(_texts(block))
@@ -77,19 +77,29 @@ class Conversation:
 
     def size(self) -> tuple[int, int]:
         """Return the bytes of all text and schemas, and the number of images and documents."""
-        texts = sum(len(text.encode()) for text in self.prompt_texts())
-        tools = sum(len(repr(tool).encode()) for tool in self.tools)
         schema = len(repr(self.output_schema.schema).encode()) if self.output_schema else 0
-        media = sum(
-            1
-            for message in self.messages
-            for block in message["content"]
-            for kind in _media(block)
-            if kind
-        )
+        media = sum(sum(_media(block)) for message in self.messages for block in message["content"])
         # Roles and separators take a few tokens for each message.
         overhead = 16 * (len(self.messages) + len(self.system) + len(self.tools))
-        return texts + tools + schema + overhead, media
+        texts = self.size_of_tools() + self.size_of_system() + self.size_of_messages()
+        return texts + schema + overhead, media
+
+    def size_of_tools(self) -> int:
+        """Return the bytes of the tools' descriptions and schemas."""
+        return sum(len(repr(tool).encode()) for tool in self.tools)
+
+    def size_of_system(self) -> int:
+        """Return the bytes of the system texts."""
+        return sum(len(text.encode()) for block in self.system for text in _texts(block))
+
+    def size_of_messages(self) -> int:
+        """Return the bytes of the messages' texts."""
+        return sum(
+            len(text.encode())
+            for message in self.messages
+            for block in message["content"]
+            for text in _texts(block)
+        )
 
 
 def _texts(block: Block) -> list[str]:

@@ -299,25 +299,29 @@ class ConverseRequest:
             if any(block.get("cachePoint", {}).get("ttl") == "1h" for block in _cacheable(params)):
                 self._require("prompt_cache_1h", "cache_control")
             return
-        if "prompt_cache" in self._model.capabilities and self._is_worth_caching():
+        if "prompt_cache" in self._model.capabilities:
             self._cache_automatically(params)
-
-    def _is_worth_caching(self) -> bool:
-        return self._model.tokens_of(*self._conversation.size()) >= self._model.cache_minimum_tokens
 
     def _cache_automatically(self, params: dict[str, Any]) -> None:
         """Mark tools, system and the last two user turns: the second is what the next call reads.
 
-        A first question is marked nowhere but in tools and system: it may be the only one.
+        A prefix below the model's minimum is left: Bedrock would not keep it. A first question is
+        marked nowhere but in tools and system: it may be the only one.
         """
-        if "toolConfig" in params:
+        prefix = self._conversation.size_of_tools()
+        if "toolConfig" in params and self._is_worth_caching(prefix):
             params["toolConfig"]["tools"].append(CACHE_POINT)
-        if "system" in params:
+        prefix += self._conversation.size_of_system()
+        if "system" in params and self._is_worth_caching(prefix):
             params["system"].append(CACHE_POINT)
+        prefix += self._conversation.size_of_messages()
         turns = [message for message in params["messages"] if message["role"] == "user"]
-        if len(turns) > 1:
+        if len(turns) > 1 and self._is_worth_caching(prefix):
             for message in turns[-2:]:
                 message["content"].append(CACHE_POINT)
+
+    def _is_worth_caching(self, size: int) -> bool:
+        return self._model.tokens_of(size) >= self._model.cache_minimum_tokens
 
 
 def _has_tool_blocks(messages: list[dict[str, Any]]) -> bool:

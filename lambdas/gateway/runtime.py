@@ -7,6 +7,7 @@ from botocore.config import Config
 
 from gateway.app import GatewayApplication, Parts
 from gateway.bedrock import create_client
+from gateway.breaker import CircuitBreaker
 from gateway.embedding_service import EmbeddingService
 from gateway.governance.api_keys import ApiKeyAuthenticator
 from gateway.governance.directory import Directory
@@ -26,8 +27,13 @@ GOVERNANCE_ATTEMPTS = 3
 LEASE_MARGIN_SECONDS = 60
 
 
-def create_application(settings: Settings) -> GatewayApplication:
-    """Return the application; nothing is called on AWS before its first request."""
+def create_application(
+    settings: Settings, *, breaker: CircuitBreaker | None = None
+) -> GatewayApplication:
+    """Return the application; nothing is called on AWS before its first request.
+
+    ``breaker`` is what remembers failing models; a new one by default.
+    """
     dynamodb = _client("dynamodb", settings)
     directory = Directory(dynamodb, settings.directory_table)
     ledger = DynamoDBLedger(
@@ -38,7 +44,9 @@ def create_application(settings: Settings) -> GatewayApplication:
         lease_seconds=int(settings.timeouts.deadline_seconds) + LEASE_MARGIN_SECONDS,
     )
     bedrock = create_client(
-        read_timeout_seconds=settings.timeouts.deadline_seconds, connections=settings.threads
+        # The deadline decides; the socket's limit only frees the thread of an abandoned call.
+        read_timeout_seconds=settings.timeouts.deadline_seconds + LEASE_MARGIN_SECONDS,
+        connections=settings.threads,
     )
     journal = create_journal(settings)
     return GatewayApplication(
@@ -54,6 +62,7 @@ def create_application(settings: Settings) -> GatewayApplication:
                 journal=journal,
                 guardrail=settings.guardrail,
                 timeouts=settings.timeouts,
+                breaker=breaker or CircuitBreaker(),
             ),
             embeddings=EmbeddingService(
                 catalogue=settings.catalogue,

@@ -8,10 +8,10 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from waitress.channel import HTTPChannel
-from waitress.server import create_server
+from waitress.server import MultiSocketServer, create_server
 from waitress.task import ErrorTask
 
 from gateway.api.body import encode
@@ -21,7 +21,9 @@ from gateway.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+    from waitress.parser import HTTPRequestParser
     from waitress.server import BaseWSGIServer
+    from waitress.utilities import Error
 
 # Beyond what the application itself refuses with a sentence, before it is read to its end.
 HARD_LIMIT_FACTOR = 4
@@ -32,11 +34,13 @@ class JsonErrorTask(ErrorTask):
 
     def execute(self) -> None:
         """Write the answer and close the connection."""
-        problem = self.request.error
+        request = cast("HTTPRequestParser", self.request)
+        # An error task is made for nothing but a request with an error.
+        problem = cast("Error", request.error)
         error = of_status(problem.code, f"{problem.reason}: {problem.body}")
         body = encode(error.openai_body())
         self.status = f"{problem.code} {problem.reason}"
-        self.response_headers.append(("Content-Type", "application/json"))
+        self.response_headers = [("Content-Type", "application/json")]
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
@@ -54,7 +58,7 @@ def create(application: "WSGIApplication", settings: Settings) -> "BaseWSGIServe
     ``settings.threads`` requests are answered at once; each has a thread, so that none waits for
     another. Further ones wait their turn.
     """
-    server: BaseWSGIServer = create_server(
+    server = create_server(
         application,
         host=settings.host,
         port=settings.port,
@@ -67,6 +71,9 @@ def create(application: "WSGIApplication", settings: Settings) -> "BaseWSGIServe
         # Reading ahead is how a closed connection is noticed while its answer is made.
         channel_request_lookahead=1,
     )
+    if isinstance(server, MultiSocketServer):
+        message = f"GATEWAY_HOST is {settings.host!r}, which is several addresses. Name one."
+        raise SettingsError(message)
     server.channel_class = JsonErrorChannel
     return server
 
@@ -76,10 +83,10 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = Settings.read(os.environ)
+        server = create(create_application(settings), settings)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    server = create(create_application(settings), settings)
     signal.signal(signal.SIGTERM, _stop)
     server.run()
     return 0

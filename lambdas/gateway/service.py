@@ -236,7 +236,7 @@ class ChatService:
         journal: Journal,
         guardrail: Guardrail | None,
         timeouts: Timeouts,
-        breaker: CircuitBreaker | None = None,
+        breaker: CircuitBreaker,
         clock: Clock = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
@@ -245,7 +245,7 @@ class ChatService:
         self._journal = journal
         self._guardrail = guardrail
         self._timeouts = timeouts
-        self._breaker = breaker or CircuitBreaker()
+        self._breaker = breaker
         self._clock = clock
 
     def open(

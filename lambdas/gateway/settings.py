@@ -73,9 +73,9 @@ class Settings:
             oidc=_oidc(reader),
             guardrail=_guardrail(reader),
             timeouts=Timeouts(
-                deadline_seconds=reader.number("GATEWAY_DEADLINE_SECONDS", 840),
-                heartbeat_seconds=reader.number("GATEWAY_HEARTBEAT_SECONDS", 10),
-                first_event_seconds=reader.number("GATEWAY_FIRST_EVENT_SECONDS", 25),
+                deadline_seconds=reader.seconds("GATEWAY_DEADLINE_SECONDS", 840),
+                heartbeat_seconds=reader.seconds("GATEWAY_HEARTBEAT_SECONDS", 10),
+                first_event_seconds=reader.seconds("GATEWAY_FIRST_EVENT_SECONDS", 25),
             ),
             largest_body=reader.number("GATEWAY_LARGEST_BODY_BYTES", LARGEST_BODY),
             host=environ.get("GATEWAY_HOST", "127.0.0.1"),
@@ -114,6 +114,17 @@ class _Reader:
             self._problems.append(f"{name} is {value!r}. Set it to a whole number of 1 or more.")
             return default
         return int(value)
+
+    def seconds(self, name: str, default: float) -> float:
+        value = self._environ.get(name, str(default))
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0
+        if not 0 < seconds < float("inf"):
+            self._problems.append(f"{name} is {value!r}. Set it to a number of seconds above 0.")
+            return default
+        return seconds
 
     def parsed(self, name: str, parse: Callable[[str], Any]) -> Any:
         value = self.text(name)

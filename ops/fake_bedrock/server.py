@@ -90,7 +90,11 @@ class FakeBedrock:
 
     def answer(self, call: RecordedCall) -> Reply:
         """Record the call and return its answer."""
-        refused = problems(call.operation, {"modelId": call.model_id, **call.params})
+        params = {"modelId": call.model_id, **call.params}
+        if call.operation == "InvokeModel":
+            # The body is the payload itself, and not base64 within JSON.
+            params["body"] = call.params["body"].encode()
+        refused = problems(call.operation, params)
         with self._lock:
             self.calls.append(call)
             scripted = self._script.popleft() if self._script else None

@@ -45,8 +45,8 @@ def parse(body: bytes) -> EmbeddingsBody:
     """Read a request.
 
     Raises:
-        InvalidRequestError: the body breaks the API's rules. Tokens instead of text are refused: their
-            meaning depends on OpenAI's tokeniser.
+        InvalidRequestError: the body breaks the API's rules. Tokens instead of text are refused:
+            their meaning depends on OpenAI's tokeniser.
     """
     return decode(body, EmbeddingsBody)
 

@@ -1,0 +1,178 @@
+"""A whole gateway on loopback: server, governance on an emulator, and the fake Bedrock."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+import anthropic
+import httpx2 as httpx
+import openai
+
+from gateway.breaker import CircuitBreaker
+from gateway.governance.administration import Administration, NewKey, Team
+from gateway.governance.budget import Limits
+from gateway.governance.versioned_secret import VersionedSecret
+from gateway.runtime import create_application
+from gateway.server import create
+from gateway.settings import Settings
+from ops.fake_bedrock.server import FakeBedrock, RecordedCall
+from tests.lambdas.governance.emulator import Emulator
+
+EVERYTHING = [
+    "document",
+    "guarded_images",
+    "image",
+    "json_schema",
+    "prompt_cache",
+    "prompt_cache_1h",
+    "sequential_tools",
+    "stop",
+    "strict_tools",
+    "system",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_p",
+]
+PRICE = {"input": 3_000_000, "output": 15_000_000, "cache_read": 300_000, "cache_write": 3_750_000}
+
+
+def chat_model(**members: Any) -> dict[str, Any]:
+    return {
+        "model_id": "eu.anthropic.claude-sonnet-4-6",
+        "price": PRICE,
+        "context_tokens": 200_000,
+        "max_output_tokens": 64_000,
+        **members,
+    }
+
+
+MODELS: dict[str, Any] = {
+    "smart": chat_model(
+        capabilities=EVERYTHING,
+        output_weight=5,
+        service_tiers=["default", "priority", "flex"],
+        efforts={
+            "low": {"effort": "low"},
+            "high": {"fields": {"thinking": {"type": "enabled", "budget_tokens": 2048}}},
+        },
+    ),
+    "open": chat_model(
+        model_id="openai.gpt-oss-120b-1:0", capabilities=["system", "unsigned_reasoning"]
+    ),
+    "plain": chat_model(model_id="mistral.mistral-7b-instruct-v0:2"),
+    "first": chat_model(
+        model_id="eu.amazon.nova-pro-v1:0", fallbacks=["second"], capabilities=["tools"]
+    ),
+    "second": chat_model(model_id="eu.amazon.nova-lite-v1:0"),
+    "titan": {
+        "model_id": "amazon.titan-embed-text-v2:0",
+        "kind": "embedding",
+        "price": {"input": 20_000},
+        "context_tokens": 8192,
+        "dimensions": [256, 512, 1024],
+        "additional_fields": {"normalize": True},
+    },
+    "cohere": {
+        "model_id": "cohere.embed-multilingual-v3",
+        "kind": "embedding",
+        "embedding": "cohere",
+        "price": {"input": 100_000},
+        "context_tokens": 512,
+    },
+}
+
+
+@dataclass
+class GatewayStack:
+    """A running gateway and what stands behind it."""
+
+    url: str
+    bedrock: FakeBedrock
+    administration: Administration
+    breaker: CircuitBreaker
+    settings: Settings
+    key: str = ""
+
+    def new_key(self, team: str = "research", **members: Any) -> str:
+        return str(self.administration.create_key(NewKey(team=team, **members)))
+
+    def openai(self, key: str | None = None, **options: Any) -> openai.OpenAI:
+        options = {"max_retries": 0, "timeout": 20, **options}
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=key or self.key, **options)
+
+    def anthropic(self, key: str | None = None, **options: Any) -> anthropic.Anthropic:
+        options = {"max_retries": 0, "timeout": 20, **options}
+        return anthropic.Anthropic(base_url=self.url, api_key=key or self.key, **options)
+
+    def http(self, key: str | None = None) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {key or self.key}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=20)
+
+    def reset(self) -> None:
+        """Forget scripts, recorded calls and failures of models."""
+        self.bedrock.reset()
+        for alias in MODELS:
+            self.breaker.succeeded(alias)
+
+    def sent(self) -> RecordedCall:
+        """Return the one call that reached Bedrock."""
+        (call,) = self.bedrock.calls
+        return call
+
+
+@contextmanager
+def running_gateway(
+    emulator: Emulator, bedrock: FakeBedrock, variables: Mapping[str, str] | None = None
+) -> Iterator[GatewayStack]:
+    """Serve the real application on a free port until the block ends."""
+    environ = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.endpoint_url,
+        "AWS_ENDPOINT_URL_DYNAMODB": emulator.url,
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": emulator.url,
+        "GATEWAY_ENVIRONMENT": "test",
+        "GATEWAY_MODELS": json.dumps(MODELS),
+        "GATEWAY_DIRECTORY_TABLE": emulator.make_directory_table(),
+        "GATEWAY_LEDGER_TABLE": emulator.make_ledger_table(),
+        "GATEWAY_PEPPER_SECRET": emulator.make_pepper(),
+        "GATEWAY_PSEUDONYM_SECRET": emulator.make_pepper(),
+        "GATEWAY_IDENTITY": "credentials",
+        "GATEWAY_LARGEST_BODY_BYTES": "100000",
+        "GATEWAY_THREADS": "24",
+        **(variables or {}),
+    }
+    with mock.patch.dict(os.environ, environ):
+        settings = Settings.read(os.environ)
+        breaker = CircuitBreaker()
+        with mock.patch("gateway.runtime.create_journal", lambda _: NullJournal()):
+            application = create_application(settings, breaker=breaker)
+        server = create(application, replace(settings, port=0))
+    peppers = VersionedSecret(emulator.secrets_manager(), settings.pepper_secret)
+    administration = Administration(emulator.dynamodb(), settings.directory_table, peppers)
+    administration.put_team(Team(name="research", limits=Limits()))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
+    stack = GatewayStack(url, bedrock, administration, breaker, settings)
+    stack.key = stack.new_key()
+    try:
+        yield stack
+    finally:
+        server.close()
+        server.task_dispatcher.shutdown(timeout=1)
+
+
+class NullJournal:
+    def write(self, record: Any) -> None:
+        pass

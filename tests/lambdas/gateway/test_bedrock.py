@@ -1,0 +1,80 @@
+"""The calls to Bedrock themselves, with botocore's real client."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.bedrock import FAULTS, BedrockRuntime, ConverseCall, create_client
+from gateway.errors import ApiError
+from ops.fake_bedrock.reply import Reply, text_steps
+from ops.fake_bedrock.server import FakeBedrock
+from ops.fake_bedrock.validation import operation
+
+PARAMS = {
+    "modelId": "eu.amazon.nova-lite-v1:0",
+    "messages": [{"role": "user", "content": [{"text": "Hello"}]}],
+    "inferenceConfig": {"maxTokens": 10},
+}
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeBedrock]:
+    with FakeBedrock() as fake:
+        yield fake
+
+
+@pytest.fixture
+def runtime(fake: FakeBedrock, monkeypatch: pytest.MonkeyPatch) -> BedrockRuntime:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", fake.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    return create_client(read_timeout_seconds=1, connections=4)
+
+
+def test_every_fault_that_botocore_knows_has_a_meaning() -> None:
+    modelled = {shape.name.lower() for shape in operation("ConverseStream").error_shapes}
+    assert modelled <= set(FAULTS)
+
+
+def test_a_slow_answer_is_asked_for_twice_while_somebody_waits(
+    fake: FakeBedrock, runtime: BedrockRuntime
+) -> None:
+    fake.script(Reply([{"wait": "never"}]), Reply(text_steps("fine")))
+    events = list(ConverseCall(runtime, PARAMS, stream=False).events())
+    assert len(events) > 2
+    assert len(fake.calls) == 2
+
+
+def test_an_abandoned_call_is_not_tried_again(fake: FakeBedrock, runtime: BedrockRuntime) -> None:
+    fake.script(Reply([{"wait": "never"}]), Reply(text_steps("nobody waits for this")))
+    call = ConverseCall(runtime, PARAMS, stream=False)
+    failures: list[ApiError] = []
+
+    def read() -> None:
+        try:
+            list(call.events())
+        except ApiError as error:
+            failures.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    call.close()
+    reader.join(10)
+    assert len(failures) == 1
+    assert len(fake.calls) <= 1
+
+
+def test_closing_ends_a_read_that_waits(fake: FakeBedrock, runtime: BedrockRuntime) -> None:
+    fake.script(Reply([*text_steps("first", "second")[:2], {"wait": "never"}]))
+    call = ConverseCall(runtime, PARAMS, stream=True)
+    events = call.events()
+    next(events)
+    next(events)
+    closer = threading.Timer(0.05, call.close)
+    closer.start()
+    with pytest.raises(ApiError):
+        list(events)
+    closer.join()
+    assert not fake.gate("never").is_set()
