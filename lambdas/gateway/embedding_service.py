@@ -6,7 +6,7 @@ from collections.abc import Callable
 from gateway.api.embeddings import Embedder, EmbeddingsBody, texts_of
 from gateway.bedrock import BedrockRuntime, EmbeddingCall
 from gateway.catalogue import Catalogue
-from gateway.errors import ApiError, QuotaExceededError, ThrottledError
+from gateway.errors import ApiError, ThrottledError
 from gateway.governance.budget import BudgetLedger, Usage
 from gateway.governance.identity import Caller
 from gateway.service import Accounts, Journal, Record, caller_metadata
@@ -47,9 +47,8 @@ class EmbeddingService:
             vectors, tokens = self._vectors(record, request, started)
             record.outcome = "ok"
         except ApiError as error:
-            record.outcome = error.code or error.type
+            record.note(error)
             record.throttles = int(isinstance(error, ThrottledError))
-            record.budget_refused = isinstance(error, QuotaExceededError)
             raise
         finally:
             record.total_seconds = self._clock() - started

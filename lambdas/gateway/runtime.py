@@ -15,8 +15,11 @@ from gateway.governance.idempotency import IdempotencyStore
 from gateway.governance.identity import Authenticator, CachedAuthenticator, CredentialRouter
 from gateway.governance.ledger import DynamoDBLedger
 from gateway.governance.oidc import OidcAuthenticator
+from gateway.governance.record import RequestLog
 from gateway.governance.request_context import RequestContextAuthenticator
+from gateway.governance.telemetry import Telemetry
 from gateway.governance.versioned_secret import VersionedSecret
+from gateway.journal import GovernedJournal, Redactors
 from gateway.service import ChatService, Journal
 from gateway.settings import BEHIND_API_GATEWAY, Oidc, Settings
 
@@ -77,8 +80,11 @@ def create_application(
 
 
 def create_journal(settings: Settings) -> Journal:
-    """Return the request log with its redactor, and the metrics."""
-    raise NotImplementedError
+    """Return the request log with the teams' redactors, and the metrics."""
+    keys = VersionedSecret(_client("secretsmanager", settings), settings.pseudonym_secret)
+    return GovernedJournal(
+        settings.catalogue, RequestLog(Redactors(keys)), Telemetry(settings.environment)
+    )
 
 
 def _authenticator(settings: Settings, directory: Directory) -> Authenticator:

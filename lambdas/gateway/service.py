@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Protocol
 
 from gateway.bedrock import BedrockRuntime, ConverseCall
@@ -49,7 +50,7 @@ class Record:
     """What is known of a request once it is over, for the log and the metrics.
 
     Times are in seconds since the request began. ``outcome`` is ``ok``, ``client_closed`` or an
-    error's code.
+    error's code; ``failed`` is set when it was not the client's doing.
     """
 
     request_id: str
@@ -65,6 +66,13 @@ class Record:
     fallbacks: int = 0
     throttles: int = 0
     budget_refused: bool = False
+    failed: bool = False
+
+    def note(self, error: ApiError) -> None:
+        """Take in the error that ended the request."""
+        self.outcome = error.code or error.type
+        self.failed = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        self.budget_refused = isinstance(error, QuotaExceededError)
 
 
 class Journal(Protocol):
@@ -178,7 +186,7 @@ class Exchange:
             self._record.outcome = "ok"
             self._breaker.succeeded(self.model)
         except ApiError as error:
-            self._record.outcome = error.code or error.type
+            self._record.note(error)
             self._record.throttles += isinstance(error, ThrottledError)
             self._breaker.failed(self.model, error)
             raise
@@ -262,8 +270,7 @@ class ChatService:
         try:
             attempt = self._first_to_answer(conversation, record, started)
         except ApiError as error:
-            record.outcome = error.code or error.type
-            record.budget_refused = isinstance(error, QuotaExceededError)
+            record.note(error)
             record.total_seconds = self._clock() - started
             self._journal.write(record)
             raise

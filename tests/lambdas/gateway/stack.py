@@ -155,8 +155,7 @@ def running_gateway(
     with mock.patch.dict(os.environ, environ):
         settings = Settings.read(os.environ)
         breaker = CircuitBreaker()
-        with mock.patch("gateway.runtime.create_journal", lambda _: NullJournal()):
-            application = create_application(settings, breaker=breaker)
+        application = create_application(settings, breaker=breaker)
         server = create(application, replace(settings, port=0))
     peppers = VersionedSecret(emulator.secrets_manager(), settings.pepper_secret)
     administration = Administration(emulator.dynamodb(), settings.directory_table, peppers)
@@ -172,7 +171,3 @@ def running_gateway(
         server.close()
         server.task_dispatcher.shutdown(timeout=1)
 
-
-class NullJournal:
-    def write(self, record: Any) -> None:
-        pass
