@@ -15,9 +15,17 @@ from stacks.network import NetworkStack
 
 CDK_JSON = Path(__file__).parent.parent / "cdk.json"
 
-REPRODUCIBLE = {"aws:cdk:disable-creation-stack-traces": True}
-"""Creation stack traces hold random paths of jsii's kernel; without them cdk.out is the same,
-byte for byte, in every run. The CLI refuses the key in cdk.json because of its prefix."""
+REPRODUCIBLE = {
+    # Creation stack traces hold random paths of jsii's kernel.
+    "aws:cdk:disable-creation-stack-traces": True,
+    # What the command line sets by itself.
+    "aws:cdk:enable-asset-metadata": True,
+    "aws:cdk:enable-path-metadata": True,
+}
+"""Context with which every run, with or without the command line, writes the same cdk.out.
+
+The command line refuses these keys in cdk.json because of their prefix.
+"""
 
 
 def build_app(

@@ -1,6 +1,7 @@
 """The app as people run it: from anywhere, with the wrong file, with an insecure resource."""
 
 import filecmp
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from config.node import packaged_node
 from ops.synthesis import CLI
+from tests.assembly import Assembly
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("app.py", "cdk.json", "config", "stacks", "constructs")
@@ -121,7 +123,7 @@ def run_cdk_synth(folder: Path, change: str) -> subprocess.CompletedProcess[str]
         pytest.skip("the CDK command line is not installed: run `make install`")
     return subprocess.run(
         [
-            *(str(node), str(CLI), "synth", "--quiet", "--no-notices"),
+            *(str(node), str(CLI), "synth", "--quiet", "--no-notices", "--no-version-reporting"),
             *("--app", f"{sys.executable} {script}", "--output", str(folder / "out")),
         ],
         cwd=folder,
@@ -133,9 +135,13 @@ def run_cdk_synth(folder: Path, change: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.slow
-def test_cdk_synth_passes_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.synth
+def test_cdk_synth_gives_the_templates_of_a_plain_run(tmp_path: Path, assembly: Assembly) -> None:
     result = run_cdk_synth(tmp_path, change="")
     assert result.returncode == 0, result.stderr
+    for name in ("llm-dev-network", "llm-dev-data"):
+        template = json.loads((tmp_path / "out" / f"{name}.template.json").read_text())
+        assert template == assembly.templates[name]
 
 
 @pytest.mark.slow
