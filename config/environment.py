@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr, model_v
 from typing_extensions import override
 
 from llm_constructs.specs.data_lake import LakeArea, LakeReplication, LakeRetention
+from llm_constructs.specs.gateway import Gateway
 from llm_constructs.specs.lustre import LustreVolume
 from llm_constructs.specs.network import Capability, Domain, ExistingVpc, FlowLogs, NewVpc
 from llm_constructs.specs.problem import Problem, Problems, SpecificationError
@@ -156,6 +157,8 @@ class Environment(_Table):
     """The S3 data lake. Left out: no lake."""
     lustre: LustreVolume | None = None
     """FSx for Lustre in the accelerator subnet, joined to the lake. Left out: no file system."""
+    gateway: Gateway | None = None
+    """The OpenAI-compatible API in front of Bedrock. Left out: no gateway."""
 
     _name: str = PrivateAttr(default="")
 
@@ -172,7 +175,8 @@ class Environment(_Table):
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What the environment turns on, which decides the VPC's endpoints."""
-        return frozenset(self.network.endpoints_for)
+        turned_on = {Capability.GATEWAY} if self.gateway else set()
+        return frozenset(self.network.endpoints_for) | turned_on
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -180,6 +184,7 @@ class Environment(_Table):
         self._check_regions(problems)
         self._check_zones(problems)
         self._check_lustre(problems)
+        self._check_gateway(problems)
         problems.raise_if_any()
         return self
 
@@ -255,3 +260,7 @@ class Environment(_Table):
                 "The lake has no such area.",
                 f"Choose one of {', '.join(LakeArea)}.",
             )
+
+    def _check_gateway(self, problems: Problems) -> None:
+        if self.gateway is not None:
+            self.gateway.check_residency(problems, self.jurisdiction, field="gateway.models")

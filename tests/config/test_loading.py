@@ -9,6 +9,7 @@ import pytest
 
 from config import ConfigError, environment_names, load, load_selected
 from llm_constructs.specs.network import Capability, NatGateways
+from llm_constructs.specs.residency import Residency
 
 GOOD = """
 account = "111111111111"
@@ -44,6 +45,10 @@ accelerator_zone = "us-west-2b"
 def write(folder: Path, text: str) -> Path:
     (folder / "team.toml").write_text(text, encoding="utf-8")
     return folder
+
+
+def gateway(model: str, setting: str = "") -> str:
+    return f'[gateway]\n{setting}\n[[gateway.models]]\nalias = "smart"\n{model}\n'
 
 
 def replaced(old: str, new: str) -> str:
@@ -89,6 +94,15 @@ def test_an_existing_vpc_replaces_the_one_to_make(tmp_path: Path) -> None:
 def test_capabilities_come_from_the_file(tmp_path: Path) -> None:
     text = replaced("[network.vpc]", '[network]\nendpoints_for = ["gateway"]\n\n[network.vpc]')
     assert load("team", write(tmp_path, text)).capabilities == {Capability.GATEWAY}
+
+
+def test_a_gateway_turns_its_capability_on(tmp_path: Path) -> None:
+    text = GOOD + gateway('model_id = "us.anthropic.claude-sonnet-4-6"')
+    environment = load("team", write(tmp_path, text))
+    assert environment.capabilities == {Capability.GATEWAY}
+    assert environment.gateway is not None
+    assert environment.gateway.residency is Residency.GEO
+    assert environment.gateway.authorizer_cache_seconds == 300
 
 
 @pytest.mark.parametrize("name", environment_names())
@@ -314,6 +328,48 @@ WRONG: dict[str, tuple[str, str]] = {
     "lustre-area": (
         GOOD + '[[lustre.repositories]]\npath = "/a"\ndata = "photos"\n',
         r"lustre\.repositories\.0\.data = 'photos': The lake has no such area\. Choose one of raw",
+    ),
+    "model-of-another-jurisdiction": (
+        GOOD + gateway('model_id = "eu.anthropic.claude-sonnet-4-6"'),
+        r"gateway\.models\.0\.model_id = 'eu\.anthropic\.claude-sonnet-4-6': Profiles that begin",
+    ),
+    "model-of-the-whole-world": (
+        GOOD + gateway('model_id = "global.anthropic.claude-sonnet-4-6"'),
+        r"gateway\.models\.0\.model_id = 'global\..* Use us\.anthropic\.claude-sonnet-4-6",
+    ),
+    "model-out-of-the-region": (
+        GOOD + gateway('model_id = "us.anthropic.claude-sonnet-4-6"', 'residency = "region"'),
+        r"gateway\.models\.0\.model_id = 'us\..*the residency is region",
+    ),
+    "model-without-price": (
+        GOOD + gateway('model_id = "meta.llama3-3-70b-instruct-v1:0"'),
+        r"gateway\.models\.0\.price: It is not known of meta\.llama3-3-70b-instruct-v1:0",
+    ),
+    "model-id-missing": (
+        GOOD + gateway(""),
+        r"gateway\.models\.0\.model_id: It is required and missing\. Add model_id = …",
+    ),
+    "model-key-misspelt": (
+        GOOD + gateway('modelid = "a"\nmodel_id = "us.anthropic.claude-sonnet-4-6"'),
+        r"gateway\.models\.0\.modelid = 'a': There is no such key here\. Did you mean model_id\?",
+    ),
+    "gateway-without-models": (
+        GOOD + "[gateway]\n",
+        r"gateway\.models: It is required and missing",
+    ),
+    "residency-unknown": (
+        GOOD + gateway('model_id = "us.anthropic.claude-sonnet-4-6"', 'residency = "moon"'),
+        r"gateway\.residency = 'moon': It is not one of the choices",
+    ),
+    "fallback-unknown": (
+        GOOD + gateway('model_id = "us.anthropic.claude-sonnet-4-6"\nfallbacks = ["big"]'),
+        r"gateway\.models\.0\.fallbacks = \['big'\]: No chat model",
+    ),
+    "guardrail-data-unknown": (
+        GOOD
+        + gateway('model_id = "us.anthropic.claude-sonnet-4-6"')
+        + '[gateway.guardrail]\nmasked_pii = ["SHOE_SIZE"]\n',
+        r"gateway\.guardrail\.masked_pii = \['SHOE_SIZE'\]: Bedrock's guardrails know no such kind",
     ),
     "table-as-text": (
         replaced("[data]\n", "").replace("[tags]", 'data = "s3"\n[tags]'),

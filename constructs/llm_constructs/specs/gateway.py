@@ -1,0 +1,412 @@
+"""What the gateway in front of Bedrock offers, and to whom."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from llm_constructs.specs.foundation_models import FOUNDATION_MODELS
+from llm_constructs.specs.guardrail import GuardrailSettings
+from llm_constructs.specs.model import (
+    ModelAlias,
+    ModelFacts,
+    ModelKind,
+    Price,
+    catalogue_entry,
+)
+from llm_constructs.specs.network import LOG_RETENTION_DAYS
+from llm_constructs.specs.problem import Problems, SpecificationError
+from llm_constructs.specs.region import Jurisdiction
+from llm_constructs.specs.residency import (
+    GLOBAL_PREFIX,
+    ModelReference,
+    Residency,
+    check_residency,
+)
+
+LONGEST_AUTHORIZER_CACHE = 3600
+"""Seconds. https://docs.aws.amazon.com/apigateway/latest/api/API_CreateAuthorizer.html"""
+
+LOWEST_ADDRESS_LIMIT = 10
+"""Requests. https://docs.aws.amazon.com/waf/latest/APIReference/API_RateBasedStatement.html"""
+
+MEMORY_MIB = (512, 10_240)
+"""Below 512 MiB a function gets so little processor that streams stutter; the upper bound is
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html."""
+
+_ALIAS = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_PLAN_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+class Deployment(StrEnum):
+    """How a new version of the gateway takes over."""
+
+    CANARY = "canary"
+    """A tenth of the traffic for five minutes, and back when an alarm goes off."""
+    AT_ONCE = "at-once"
+    """All of the traffic, and back when an alarm goes off."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throttle:
+    """What API Gateway lets pass before anything is computed."""
+
+    requests_per_second: int = 50
+    """The steady rate."""
+    burst: int = 100
+    """The most requests at one moment."""
+
+    def __post_init__(self) -> None:
+        problems = Problems("throttle")
+        problems.require(
+            self.requests_per_second >= 1,
+            "requests_per_second",
+            self.requests_per_second,
+            "Nothing would pass.",
+            "Give at least 1.",
+        )
+        problems.require(
+            self.burst >= self.requests_per_second,
+            "burst",
+            self.burst,
+            f"A burst below the steady rate, {self.requests_per_second}, would be the rate.",
+            f"Give at least {self.requests_per_second}.",
+        )
+        problems.raise_if_any()
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsagePlan:
+    """A throttle of its own for the teams that are given its identifier."""
+
+    name: str
+    """Its name: lower-case letters, digits and hyphens."""
+    throttle: Throttle = Throttle()
+    """The rate of all of its teams together."""
+    requests_per_day: int | None = None
+    """The most requests in a day (UTC). Left out: no limit but the teams' own budgets."""
+
+    def __post_init__(self) -> None:
+        problems = Problems("usage plan")
+        problems.require(
+            _PLAN_NAME.fullmatch(self.name) is not None and self.name != DEFAULT_PLAN,
+            "name",
+            self.name,
+            f"It is not the name of a usage plan, or is the one of the plan {DEFAULT_PLAN!r}, "
+            "which [gateway.throttle] describes.",
+            "Use up to 31 lower-case letters, digits and hyphens, a letter first.",
+        )
+        problems.require(
+            self.requests_per_day is None or self.requests_per_day >= 1,
+            "requests_per_day",
+            self.requests_per_day,
+            "Nothing would pass.",
+            "Give at least 1, or leave it out.",
+        )
+        problems.raise_if_any()
+
+
+DEFAULT_PLAN = "default"
+"""The name of the usage plan of teams that have none of their own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProvisionedConcurrency:
+    """Instances of the function that are kept ready, which takes cold starts away and costs."""
+
+    minimum: int
+    """Always ready."""
+    maximum: int
+    """Ready under load."""
+    target_percent: int = 70
+    """The share in use above which more are made ready."""
+
+    def __post_init__(self) -> None:
+        problems = Problems("provisioned concurrency")
+        problems.require(
+            1 <= self.minimum <= self.maximum,
+            "minimum",
+            self.minimum,
+            f"It must lie between 1 and maximum, which is {self.maximum}.",
+            "Lower it, or raise maximum; leave the table out to keep none ready.",
+        )
+        problems.require(
+            10 <= self.target_percent <= 90,
+            "target_percent",
+            self.target_percent,
+            "Lambda scales on a utilisation of 10 to 90 percent.",
+            "Give such a number; 70 leaves room for a burst.",
+        )
+        problems.raise_if_any()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebAdapterLayer:
+    """The layer of the Lambda Web Adapter, which AWS publishes in each region.
+
+    https://github.com/awslabs/aws-lambda-web-adapter
+    """
+
+    account: str = "753240598075"
+    """The account that publishes it."""
+    name: str = "LambdaAdapterLayerArm64"
+    """The layer for arm64 functions."""
+    version: int = 27
+    """The layer's version."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """The OpenAI-compatible API in front of Bedrock; docs/gateway-deployment.md describes it."""
+
+    models: tuple[ModelAlias, ...]
+    """The models on offer. The gateway may call these and no others."""
+    residency: Residency = Residency.GEO
+    """How far a request may travel: `region`, `geo` (the environment's jurisdiction) or `global`.
+    Models that would take it further are refused."""
+    guardrail: GuardrailSettings = GuardrailSettings()  # noqa: RUF009 - it is frozen
+    """What every chat call is checked for."""
+    private: bool = False
+    """Whether the API is reached only from inside the VPC. It has no domain of its own then."""
+    domain_prefix: str = "api"
+    """The name below the network's domain, where the network has one."""
+    playground: bool = True
+    """Whether a page to try the API is served, and the API's description, without a credential."""
+    throttle: Throttle = Throttle()
+    """The rate of all teams together that have no usage plan of their own."""
+    usage_plans: tuple[UsagePlan, ...] = ()
+    """Throttles for single teams."""
+    requests_per_address: int = 3000
+    """The most requests from one IP address in five minutes; the firewall refuses the rest."""
+    authorizer_cache_seconds: int = 300
+    """For how long a credential that was checked once is trusted, and so the time until the
+    revocation of a key is effective. 0 checks every request."""
+    memory_mib: int = 1024
+    """The function's memory, and with it its share of a processor."""
+    reserved_concurrency: int = 100
+    """The most requests at one moment. It is taken from the account's concurrency, of which Lambda
+    wants 100 left over."""
+    provisioned_concurrency: ProvisionedConcurrency | None = None
+    """Instances that are kept ready. Left out: none, and a first request takes a second longer."""
+    deployment: Deployment = Deployment.CANARY
+    """How a new version takes over: `canary` or `at-once`."""
+    web_adapter: WebAdapterLayer = WebAdapterLayer()
+    """The layer that hands requests to the application."""
+    logging_role: bool = True
+    """Whether this stack makes the role with which API Gateway writes logs. It is a setting of the
+    whole account and region: false where another stack makes it."""
+    log_retention_days: int = 365
+    """Days until logs go."""
+
+    def __post_init__(self) -> None:
+        problems = Problems("gateway")
+        self._check_numbers(problems)
+        self._check_names(problems)
+        self._check_models(problems)
+        problems.raise_if_any()
+
+    def facts(self, alias: ModelAlias) -> ModelFacts:
+        """Return what is known of the model behind ``alias``, with what the alias gives itself."""
+        reference = ModelReference.parse(alias.model_id)
+        own = alias.overridden()
+        known = FOUNDATION_MODELS.get(reference.foundation_model)
+        return ModelFacts(**own) if known is None else replace(known, **own)
+
+    def price(self, alias: ModelAlias) -> Price:
+        """Return what tokens cost through ``alias``."""
+        if alias.price is not None:
+            return alias.price
+        facts = self.facts(alias)
+        prefix = ModelReference.parse(alias.model_id).prefix
+        geographic = prefix is not None and prefix != GLOBAL_PREFIX
+        return facts.geo_price if geographic and facts.geo_price else facts.price
+
+    def catalogue(self) -> dict[str, Any]:
+        """Return the document from which the gateway knows its models."""
+        return {
+            model.alias: catalogue_entry(model, self.facts(model), self.price(model))
+            for model in self.models
+        }
+
+    def of_kind(self, kind: ModelKind) -> tuple[ModelReference, ...]:
+        """Return the models of one kind, each once, in the order of the aliases."""
+        found = (model for model in self.models if self.facts(model).kind is kind)
+        return tuple(dict.fromkeys(ModelReference.parse(model.model_id) for model in found))
+
+    def check_residency(
+        self, problems: Problems, jurisdiction: Jurisdiction, *, field: str = "models"
+    ) -> None:
+        """Note every model whose requests would travel further than the residency allows.
+
+        ``field`` is where the models stand in what ``problems`` are about.
+        """
+        for index, model in enumerate(self.models):
+            check_residency(
+                problems,
+                f"{field}.{index}.model_id",
+                model.model_id,
+                residency=self.residency,
+                jurisdiction=jurisdiction,
+            )
+
+    def _check_numbers(self, problems: Problems) -> None:
+        lowest, highest = MEMORY_MIB
+        for name, low, high in (
+            ("authorizer_cache_seconds", 0, LONGEST_AUTHORIZER_CACHE),
+            ("memory_mib", lowest, highest),
+            ("requests_per_address", LOWEST_ADDRESS_LIMIT, 2_000_000_000),
+            ("reserved_concurrency", 1, 100_000),
+        ):
+            value: int = getattr(self, name)
+            problems.require(
+                low <= value <= high,
+                name,
+                value,
+                f"It must lie between {low} and {high}.",
+                "Give such a number, or leave it out for the default.",
+            )
+        most_ready = self.provisioned_concurrency and self.provisioned_concurrency.maximum
+        problems.require(
+            (most_ready or 0) <= self.reserved_concurrency,
+            "provisioned_concurrency.maximum",
+            most_ready,
+            f"More would be kept ready than may run: reserved_concurrency is "
+            f"{self.reserved_concurrency}.",
+            "Lower it, or raise reserved_concurrency.",
+        )
+        problems.require(
+            self.log_retention_days in LOG_RETENTION_DAYS,
+            "log_retention_days",
+            self.log_retention_days,
+            "CloudWatch Logs keeps log groups only for certain numbers of days.",
+            f"Choose one of {', '.join(str(days) for days in LOG_RETENTION_DAYS)}.",
+        )
+
+    def _check_names(self, problems: Problems) -> None:
+        problems.require(
+            _LABEL.fullmatch(self.domain_prefix) is not None,
+            "domain_prefix",
+            self.domain_prefix,
+            "It is not one label of a domain name, and the certificate covers no more.",
+            "Use up to 63 lower-case letters, digits and hyphens, without a dot.",
+        )
+        for field, names in (
+            ("usage_plans", [plan.name for plan in self.usage_plans]),
+            ("models", [model.alias for model in self.models]),
+        ):
+            twice = sorted(name for name, count in Counter(names).items() if count > 1)
+            problems.require(
+                not twice, field, twice, "A name is given twice.", "Give each a name of its own."
+            )
+
+    def _check_models(self, problems: Problems) -> None:
+        problems.require(
+            bool(self.models),
+            "models",
+            [],
+            "A gateway without a model answers nothing.",
+            "Add at least one [[gateway.models]].",
+        )
+        for index, model in enumerate(self.models):
+            field = f"models.{index}"
+            problems.require(
+                _ALIAS.fullmatch(model.alias) is not None,
+                f"{field}.alias",
+                model.alias,
+                "Clients could not send it as a model's name.",
+                "Use up to 63 lower-case letters, digits, dots, hyphens and underscores.",
+            )
+            self._check_model(problems, field, model)
+        for path in _cycles({model.alias: model.fallbacks for model in self.models}):
+            problems.add(
+                "models",
+                " → ".join(path),
+                "Fallbacks lead back to where they began.",
+                "Remove one of them, so that the last model has none.",
+            )
+
+    def _check_model(self, problems: Problems, field: str, model: ModelAlias) -> None:
+        try:
+            reference = ModelReference.parse(model.model_id)
+        except SpecificationError as error:
+            for problem in error.problems:
+                problems.add(f"{field}.model_id", model.model_id, problem.reason, problem.remedy)
+            return
+        known = FOUNDATION_MODELS.get(reference.foundation_model)
+        needed = () if known else ("price", "context_tokens", "max_output_tokens")
+        missing = [name for name in needed if getattr(model, name) is None]
+        for name in missing:
+            problems.add(
+                f"{field}.{name}",
+                None,
+                f"It is not known of {reference.foundation_model}, and budgets need it.",
+                "Give it; the model's card and the price list of Bedrock have it.",
+            )
+        if missing:
+            return
+        self._check_tokens(problems, field, model, known)
+        self._check_fallbacks(problems, field, model)
+
+    def _check_tokens(
+        self, problems: Problems, field: str, model: ModelAlias, known: ModelFacts | None
+    ) -> None:
+        facts = self.facts(model)
+        limit = known.max_output_tokens if known else facts.context_tokens
+        problems.require(
+            1 <= facts.max_output_tokens <= limit,
+            f"{field}.max_output_tokens",
+            facts.max_output_tokens,
+            f"The model writes at most {limit} tokens.",
+            f"Give 1 to {limit}.",
+        )
+        is_embedding = facts.kind is ModelKind.EMBEDDING
+        problems.require(
+            is_embedding or 1 <= model.default_output_tokens <= facts.max_output_tokens,
+            f"{field}.default_output_tokens",
+            model.default_output_tokens,
+            f"It must lie between 1 and max_output_tokens, which is {facts.max_output_tokens}.",
+            "Lower it, or raise max_output_tokens.",
+        )
+        problems.require(
+            is_embedding or self.price(model).output > 0,
+            f"{field}.price.output",
+            0,
+            "A model whose output costs nothing would pass every budget.",
+            "Give micro-USD for a million tokens, for example 15000000 for 15 USD.",
+        )
+
+    def _check_fallbacks(self, problems: Problems, field: str, model: ModelAlias) -> None:
+        chat = {
+            other.alias
+            for other in self.models
+            if other.kind is not ModelKind.EMBEDDING and not _is_known_embedding(other)
+        }
+        unknown = [alias for alias in model.fallbacks if alias not in chat]
+        problems.require(
+            not unknown,
+            f"{field}.fallbacks",
+            unknown,
+            "No chat model of the gateway has this alias.",
+            f"Choose from {', '.join(sorted(chat)) or 'nothing'}, or add the model.",
+        )
+
+
+def _is_known_embedding(model: ModelAlias) -> bool:
+    _, _, rest = model.model_id.partition(".")
+    known = FOUNDATION_MODELS.get(model.model_id) or FOUNDATION_MODELS.get(rest)
+    return known is not None and model.kind is None and known.kind is ModelKind.EMBEDDING
+
+
+def _cycles(fallbacks: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Yield each cycle once, beginning with the alias of it that sorts first."""
+    pending: list[tuple[str, ...]] = [(alias,) for alias in sorted(fallbacks)]
+    while pending:
+        path = pending.pop()
+        for following in fallbacks.get(path[-1], ()):
+            if following == path[0]:
+                yield (*path, following)
+            elif following not in path and following > path[0]:
+                pending.append((*path, following))
