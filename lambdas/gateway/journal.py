@@ -54,7 +54,7 @@ class GovernedJournal:
         first = record.first_token_seconds
         first_ms = None if first is None else 1000 * first
         timings = {"total": total_ms, **({} if first_ms is None else {"first_token": first_ms})}
-        written = self._log.write_counted(
+        written = self._log.write(
             record.caller,
             record.request_id,
             model,

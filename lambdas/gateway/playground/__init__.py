@@ -7,7 +7,11 @@ from werkzeug.wrappers import Response
 from gateway.errors import NotFoundError
 
 FOLDER = Path(__file__).parent
-ASSETS = {"playground.css": "text/css", "playground.js": "text/javascript"}
+ASSETS = {
+    "playground.css": "text/css",
+    "playground.js": "text/javascript",
+    "playground.svg": "image/svg+xml",
+}
 # Nothing inline, nothing from elsewhere, nowhere else to talk to, no frames.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -29,7 +33,7 @@ def page() -> Response:
 
 
 def asset(name: str) -> Response:
-    """Return the page's script or style.
+    """Return the page's script, style or icon.
 
     Raises:
         NotFoundError: there is no such file.

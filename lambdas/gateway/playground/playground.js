@@ -113,7 +113,6 @@ function showFigures(model, usage) {
 }
 
 async function attempt(work) {
-  show("problem", "");
   try {
     await work();
   } catch (error) {
@@ -123,6 +122,7 @@ async function attempt(work) {
 
 element("access").addEventListener("submit", (event) => {
   event.preventDefault();
+  show("problem", "");
   key = element("key").value.trim();
   attempt(connect);
 });
@@ -131,6 +131,7 @@ element("stop").addEventListener("click", () => running?.abort());
 
 element("ask").addEventListener("submit", async (event) => {
   event.preventDefault();
+  show("problem", "");
   for (const id of ["answer", "reasoning", "first-token"]) element(id).textContent = "";
   element("reasoning").hidden = true;
   element("send").disabled = true;
