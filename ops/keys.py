@@ -98,25 +98,19 @@ class Resources:
     def administration(self) -> Administration:
         """Return what changes the directory."""
         return Administration(
-            self.session.client("dynamodb"), self.name("directory_table"), _LazyPeppers(self)
+            self.session.client("dynamodb"), self.name("directory_table"), _LazyPepper(self)
         )
 
 
 @dataclass(frozen=True)
-class _LazyPeppers:
+class _LazyPepper:
     """The pepper, read only by commands that make digests: listing needs no access to it."""
 
     resources: Resources
 
     def current(self) -> tuple[str, bytes]:
-        return self._secret().current()
-
-    def key(self, version: str) -> bytes | None:
-        return self._secret().key(version)
-
-    def _secret(self) -> VersionedSecret:
         client = self.resources.session.client("secretsmanager")
-        return VersionedSecret(client, self.resources.name("pepper_secret"))
+        return VersionedSecret(client, self.resources.name("pepper_secret")).current()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gateway.governance.api_keys import ApiKey, Peppers
+from gateway.governance.api_keys import ApiKey, CurrentPepper
 from gateway.governance.budget import Limits
 from gateway.governance.directory import (
     ACTIVE,
@@ -66,7 +66,7 @@ class Administration:
         self,
         client: "DynamoDBClient",
         table: str,
-        peppers: Peppers,
+        peppers: CurrentPepper,
         *,
         clock: Clock = time.time,
     ) -> None:

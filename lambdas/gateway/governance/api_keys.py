@@ -66,12 +66,16 @@ def _base32(data: bytes) -> str:
     return base64.b32encode(data).decode().rstrip("=").lower()
 
 
-class Peppers(Protocol):
-    """Keys of the HMAC by version."""
+class CurrentPepper(Protocol):
+    """The key of the HMAC for new digests."""
 
     def current(self) -> tuple[str, bytes]:
-        """Return the version for new digests, and its key."""
+        """Return the current version and its key."""
         ...
+
+
+class Peppers(CurrentPepper, Protocol):
+    """Keys of the HMAC by version."""
 
     def key(self, version: str) -> bytes | None:
         """Return the key of a version, ``None`` when it is no longer there."""

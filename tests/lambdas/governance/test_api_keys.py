@@ -255,6 +255,24 @@ def test_revoked_keys_are_not_rotated_and_missing_ones_are_named(house: House) -
         house.administration.revoke_key("nobody")
 
 
+def test_of_two_rotations_at_once_one_is_told_to_try_again(
+    house: House, emulator: Emulator, directory_table: str
+) -> None:
+    key = house.administration.create_key(NewKey("search"))
+    client = emulator.dynamodb()
+
+    def rotate_meanwhile(**_: object) -> None:
+        house.administration.rotate_key(key.key_id, overlap_seconds=0)
+
+    client.meta.events.register_first("after-call.dynamodb.GetItem", rotate_meanwhile)
+    peppers = VersionedSecret(emulator.secrets_manager(), house.pepper, clock=house.clock)
+    slower = Administration(client, directory_table, peppers, clock=house.clock)
+    with pytest.raises(AdministrationError, match="changed by somebody else"):
+        slower.rotate_key(key.key_id, overlap_seconds=DAY)
+    with pytest.raises(Unauthenticated):
+        house.call(key)
+
+
 def test_what_cannot_be_administered_is_refused_in_sentences(house: House) -> None:
     for team, message in [
         (Team("Search Team"), "lower-case letters"),

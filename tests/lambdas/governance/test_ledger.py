@@ -140,6 +140,17 @@ def test_of_several_refusals_the_one_that_lasts_longest_is_told(
     assert caught.value.window is Window.DAY
 
 
+def test_of_two_limits_in_a_window_only_the_one_that_is_exceeded_is_told(
+    emulator: Emulator, ledger_table: str
+) -> None:
+    limits = Limits(requests_per_day=10, tokens_per_day=150)
+    ledger = make_ledger(emulator, ledger_table, team=limits)
+    hold_hundred(ledger, "r1")
+    with pytest.raises(BudgetExceeded) as caught:
+        hold_hundred(ledger, "r2")
+    assert (caught.value.dimension, caught.value.limit) == (Dimension.TOKENS, 150)
+
+
 def test_a_full_budget_opens_with_the_next_window(emulator: Emulator, ledger_table: str) -> None:
     clock = FixedClock()
     limits = Limits(requests_per_minute=1)

@@ -144,6 +144,12 @@ def test_a_value_cut_in_two_is_why_texts_must_be_whole(redactor: Redactor) -> No
     assert "1111" in redactor.redact(text[:20]) + redactor.redact(text[20:])
 
 
+@pytest.mark.parametrize("header", ["eyJxxxxxxxx", "eyJ0eXAiOiJKV1QifQ", "eyJ4IjoiYSI"])
+def test_what_only_looks_like_a_token_is_left(redactor: Redactor, header: str) -> None:
+    text = f"see {header}.eyJzdWIiOiIxIn0.c2ln"
+    assert redactor.scan(text).counts.get("JWT", 0) == 0
+
+
 @given(st.text())
 def test_any_text_can_be_redacted_and_counts_what_it_replaced(text: str) -> None:
     redaction = Redactor(KEY, "search").scan(text)
