@@ -40,7 +40,9 @@ class ControlPlane:
         self.calls: list[str] = []
         self._faults: dict[str, deque[tuple[str, str]]] = {name: deque() for name in OPERATIONS}
         self._server = _Server(("127.0.0.1", 0), self)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
 
     @property
     def url(self) -> str:

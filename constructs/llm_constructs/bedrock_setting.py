@@ -1,0 +1,219 @@
+"""A setting that Bedrock has once per account and region, as a resource of a stack."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import CustomResource, Duration, IgnoreMode, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import custom_resources as cr
+from constructs import Construct
+
+from llm_constructs.encryption import CustomerKey
+from llm_constructs.nag import acknowledge
+from llm_constructs.service_role import ServiceRole
+
+RESOURCE_TYPE = "Custom::BedrockSetting"
+
+_FOLDER = "bedrock_settings"
+_LAMBDAS = Path(__file__).parents[2] / "lambdas"
+# Reading, writing and reading again, each with its own retries, and two minutes of waiting until
+# Bedrock knows a role that was just made.
+_TIMEOUT = Duration.minutes(5)
+_MEMORY_MIB = 256
+# In botocore's standard mode: about half a minute of throttling is waited for.
+_ATTEMPTS = 6
+
+
+class BedrockSetting(Construct):
+    """Puts ``configuration`` in force, and on deletion what was in force before.
+
+    ``setting`` is the name that the function in ``lambdas/bedrock_settings`` knows it by, and
+    ``actions`` are what it may call of Bedrock. ``passed_roles`` are the roles in the
+    configuration; ``restorable_roles`` are roles of an earlier configuration that may be passed
+    to Bedrock again when that is put back.
+
+    What was in force before, and which stack changed it, is kept in a parameter of Systems Manager
+    whose name is the same in every stack: a second stack is refused while the first has the
+    setting. AWS's ``AwsCustomResource`` would not do. It makes one fixed call per event, so it
+    cannot read a setting and decide, and its function either carries the SDK of its runtime or
+    downloads another while it runs.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        setting: str,
+        configuration: Mapping[str, Any],
+        actions: Sequence[str],
+        encryption_key: CustomerKey,
+        passed_roles: Sequence[iam.IRole] = (),
+        restorable_roles: Sequence[iam.IRole] = (),
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._key = encryption_key
+        self._parameter = f"/llm-constructs/bedrock/{setting}"
+        function = self._make_function(
+            {
+                "SETTING": setting,
+                "RECORD_PARAMETER": self._parameter,
+                **_restorable(restorable_roles),
+            }
+        )
+        self._allow_setting(function, actions)
+        self._allow_passing(function, [*passed_roles, *restorable_roles])
+        self.resource = CustomResource(
+            self,
+            "Resource",
+            resource_type=RESOURCE_TYPE,
+            service_token=self._make_provider(function).service_token,
+            pascal_case_properties=False,
+            properties={"Configuration": Stack.of(self).to_json_string(dict(configuration))},
+        )
+        # On deletion the function needs its permissions to put the earlier setting back.
+        self.resource.node.add_dependency(function)
+
+    def _make_function(self, environment: Mapping[str, str]) -> lambda_.Function:
+        group = self._make_log_group("FunctionLogs")
+        role = self._make_role("FunctionRole", "Changes a setting of Bedrock's", group)
+        function = lambda_.Function(
+            self,
+            "Function",
+            description="Takes a setting of Bedrock's over and gives it back",
+            # `lambdas` is the root that the imports start at; the asset holds this folder alone.
+            code=lambda_.Code.from_asset(
+                str(_LAMBDAS),
+                ignore_mode=IgnoreMode.GIT,
+                exclude=["*", f"!/{_FOLDER}", f"!/{_FOLDER}/**", "__pycache__"],
+            ),
+            handler=f"{_FOLDER}.handler.handler",
+            runtime=lambda_.Runtime.PYTHON_3_14,
+            architecture=lambda_.Architecture.ARM_64,
+            memory_size=_MEMORY_MIB,
+            timeout=_TIMEOUT,
+            role=role,
+            log_group=group,
+            environment={
+                **environment,
+                "AWS_RETRY_MODE": "standard",
+                "AWS_MAX_ATTEMPTS": str(_ATTEMPTS),
+            },
+        )
+        _acknowledge_function(function)
+        return function
+
+    def _make_provider(self, function: lambda_.Function) -> cr.Provider:
+        group = self._make_log_group("ProviderLogs")
+        role = self._make_role("ProviderRole", "Calls the function that changes the setting", group)
+        provider = cr.Provider(
+            self,
+            "Provider",
+            on_event_handler=function,
+            framework_on_event_role=role,
+            log_group=group,
+        )
+        _acknowledge_function(provider)
+        acknowledge(
+            provider,
+            "Serverless-LambdaDefaultMemorySize",
+            reason="The function is the CDK's own, which fixes its memory; it waits for another "
+            "function and passes the answer on, for which the smallest size is right.",
+        )
+        acknowledge(
+            role,
+            "AwsSolutions-IAM5[Resource::<...>:*]",
+            reason="The provider framework of the CDK grants itself the versions and aliases of "
+            "the one function that it calls, which the CDK does for every function.",
+        )
+        return provider
+
+    def _make_log_group(self, construct_id: str) -> logs.LogGroup:
+        return logs.LogGroup(
+            self,
+            construct_id,
+            encryption_key=self._key,
+            retention=logs.RetentionDays.ONE_YEAR,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+
+    def _make_role(self, construct_id: str, description: str, group: logs.LogGroup) -> ServiceRole:
+        role = ServiceRole(
+            self,
+            construct_id,
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=description,
+        )
+        group.grant_write(role)
+        return role
+
+    def _allow_setting(self, function: lambda_.Function, actions: Sequence[str]) -> None:
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonbedrock.html
+        function.add_to_role_policy(iam.PolicyStatement(actions=list(actions), resources=["*"]))
+        acknowledge(
+            function.role or function,
+            "AwsSolutions-IAM5[Resource::*]",
+            reason="A setting of the whole account is no resource: IAM knows none for these "
+            "actions, and each of them reads or changes this one setting and nothing else.",
+        )
+        function.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter"],
+                resources=[
+                    Stack.of(self).format_arn(
+                        service="ssm",
+                        resource="parameter",
+                        resource_name=self._parameter.removeprefix("/"),
+                    )
+                ],
+            )
+        )
+
+    def _allow_passing(self, function: lambda_.Function, roles: Sequence[iam.IRole]) -> None:
+        if roles:
+            function.add_to_role_policy(
+                iam.PolicyStatement(
+                    actions=["iam:PassRole"],
+                    resources=[role.role_arn for role in roles],
+                    conditions={"StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}},
+                )
+            )
+
+
+def _restorable(roles: Sequence[iam.IRole]) -> dict[str, str]:
+    arns = ",".join(role.role_arn for role in roles)
+    return {"RESTORABLE_ROLES": arns} if arns else {}
+
+
+def _acknowledge_function(scope: Construct) -> None:
+    packs = ("HIPAA.Security", "NIST.800.53.R5", "PCI.DSS.321")
+    acknowledge(
+        scope,
+        *(f"{pack}-LambdaInsideVPC" for pack in packs),
+        reason="It calls AWS's control plane only, runs during deployments only, and reaches no "
+        "data: a VPC would add endpoints and network interfaces, and nothing to protect.",
+    )
+    acknowledge(
+        scope,
+        "HIPAA.Security-LambdaConcurrency",
+        "NIST.800.53.R5-LambdaConcurrency",
+        reason="Only CloudFormation calls it, once per deployment. Reserved concurrency would be "
+        "taken from the account's functions that serve users.",
+    )
+    acknowledge(
+        scope,
+        "HIPAA.Security-LambdaDLQ",
+        "NIST.800.53.R5-LambdaDLQ",
+        "Serverless-LambdaDLQ",
+        reason="CloudFormation waits for the answer and fails the deployment when there is none; "
+        "an event that was kept for later would change the setting behind its back.",
+    )
+    acknowledge(
+        scope,
+        "Serverless-LambdaTracing",
+        reason="It runs once per deployment; its log says what became of the setting, and "
+        "CloudTrail has every call that it made.",
+    )

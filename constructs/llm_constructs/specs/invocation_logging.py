@@ -1,0 +1,79 @@
+"""What Bedrock logs of the calls to its models, and where to."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from llm_constructs.specs.network import LOG_RETENTION_DAYS
+from llm_constructs.specs.problem import Problems
+
+DEFAULT_RETENTION_DAYS = 30
+
+
+class LogDestination(StrEnum):
+    """Where Bedrock writes its logs."""
+
+    CLOUDWATCH = "cloudwatch"
+    """A log group: to be searched. Bodies above 100 KB are left out unless S3 is chosen as well."""
+    S3 = "s3"
+    """A bucket: cheaper, and the only place for images, video and audio."""
+
+
+class LoggedData(StrEnum):
+    """The kinds of data that Bedrock can leave in or out."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    EMBEDDING = "embedding"
+    VIDEO = "video"
+    AUDIO = "audio"
+
+
+_IN_FILES = frozenset({LoggedData.IMAGE, LoggedData.VIDEO, LoggedData.AUDIO})
+
+
+@dataclass(frozen=True)
+class InvocationLogs:
+    """Raw requests and answers of every caller in the account and region.
+
+    Nothing is redacted, not even what a guardrail masks. They are kept for ``retention_days``.
+
+    Raises :class:`SpecificationError` for what cannot be logged.
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html
+    """
+
+    destinations: frozenset[LogDestination] = frozenset({LogDestination.S3})
+    data: frozenset[LoggedData] = frozenset({LoggedData.TEXT})
+    retention_days: int = DEFAULT_RETENTION_DAYS
+
+    def __post_init__(self) -> None:
+        problems = Problems("invocation logging")
+        problems.require(
+            bool(self.destinations),
+            "destinations",
+            sorted(self.destinations),
+            "Logs without a destination are not written.",
+            f"Name one or more of: {', '.join(LogDestination)}.",
+        )
+        problems.require(
+            bool(self.data),
+            "data",
+            sorted(self.data),
+            "Logs would hold none of the data that they are made for.",
+            f"Name one or more of: {', '.join(LoggedData)}; or leave invocation logging out.",
+        )
+        in_files = sorted(self.data & _IN_FILES)
+        problems.require(
+            not in_files or LogDestination.S3 in self.destinations,
+            "data",
+            in_files,
+            "Bedrock writes binary data to S3 only.",
+            "Add s3 to destinations, or leave them out.",
+        )
+        problems.require(
+            self.retention_days in LOG_RETENTION_DAYS,
+            "retention_days",
+            self.retention_days,
+            "CloudWatch Logs keeps log groups only for certain numbers of days.",
+            f"Choose one of {', '.join(str(days) for days in LOG_RETENTION_DAYS)}.",
+        )
+        problems.raise_if_any()

@@ -1,0 +1,31 @@
+"""What the five rule packs, and the audit of acknowledgements, say of a stack."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import aws_cdk as cdk
+
+from stacks.checks import add_checks
+from stacks.platform import CDK_JSON, REPRODUCIBLE, flags_of
+from tests.constructs.synthesis import ENVIRONMENT
+
+
+def open_findings(build: Callable[[cdk.Stack], object], outdir: Path) -> set[str]:
+    """Return the findings on the stack that ``build`` fills which nobody acknowledged.
+
+    Each is a rule with the construct that breaks it. The project's feature flags are on.
+    """
+    app = cdk.App(outdir=str(outdir), context={**flags_of(CDK_JSON), **REPRODUCIBLE})
+    add_checks(app)
+    build(cdk.Stack(app, "Test", env=ENVIRONMENT))
+    with contextlib.suppress(RuntimeError):  # what a finding makes of the synthesis
+        app.synth()
+    report = json.loads((outdir / "validation-report.json").read_text())
+    return {
+        f"{violation['ruleName']} on {where.get('constructPath')}"
+        for plugin in report["pluginReports"]
+        for violation in plugin["violations"]
+        for where in violation["violatingConstructs"]
+    }
