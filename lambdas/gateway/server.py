@@ -20,6 +20,8 @@ from gateway.runtime import create_application
 from gateway.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    import socket
+
     from _typeshed.wsgi import WSGIApplication
     from waitress.parser import HTTPRequestParser
     from waitress.server import BaseWSGIServer
@@ -76,6 +78,13 @@ def create(application: "WSGIApplication", settings: Settings) -> "BaseWSGIServe
         raise SettingsError(message)
     server.channel_class = JsonErrorChannel
     return server
+
+
+def port_of(server: "BaseWSGIServer") -> int:
+    """Return the port that a server is bound to, which the kernel chose when it was set to 0."""
+    bound = cast("socket.socket", server.socket)
+    port: int = bound.getsockname()[1]
+    return port
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 import botocore.session
-from botocore.model import ListShape, OperationModel, ServiceModel, Shape, StructureShape
+from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 from botocore.validate import ParamValidator
 
 # https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html
@@ -78,8 +78,11 @@ def _constraints(value: Any, shape: Shape, path: str) -> Iterator[str]:
         yield from _bounds(len(value), shape, f"The length of {path}")
         for number, item in enumerate(value):
             yield from _constraints(item, shape.member, f"{path}[{number}]")
-    elif shape.type_name == "map":
+    elif isinstance(shape, MapShape):
         yield from _bounds(len(value), shape, f"The length of {path}")
+        for key, item in value.items():
+            yield from _constraints(key, shape.key, f"A key of {path}")
+            yield from _constraints(item, shape.value, f"{path}.{key}")
     elif shape.type_name == "string":
         yield from _text(value, shape, path)
     elif shape.type_name in {"integer", "long", "float", "double"}:

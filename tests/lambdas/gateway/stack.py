@@ -18,7 +18,7 @@ from gateway.governance.administration import Administration, NewKey, Team
 from gateway.governance.budget import Limits
 from gateway.governance.versioned_secret import VersionedSecret
 from gateway.runtime import create_application
-from gateway.server import create
+from gateway.server import create, port_of
 from gateway.settings import Settings
 from ops.fake_bedrock.server import FakeBedrock, RecordedCall
 from tests.lambdas.governance.emulator import Emulator
@@ -162,7 +162,7 @@ def running_gateway(
     administration.put_team(Team(name="research", limits=Limits()))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    url = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
+    url = f"http://127.0.0.1:{port_of(server)}"
     stack = GatewayStack(url, bedrock, administration, breaker, settings)
     stack.key = stack.new_key()
     try:
@@ -170,4 +170,3 @@ def running_gateway(
     finally:
         server.close()
         server.task_dispatcher.shutdown(timeout=1)
-

@@ -9,7 +9,7 @@ UNWANTED = ("boto3", "pydantic", "jwt", "cryptography", "asyncio", "moto", "aws_
 
 
 def loaded(statement: str) -> set[str]:
-    """Return the modules that a statement loads in a fresh interpreter without site packages' hooks."""
+    """Return the modules that a statement loads in a fresh interpreter."""
     code = f"{statement}\nimport sys\nprint('\\n'.join(sys.modules))"
     process = subprocess.run(
         [sys.executable, "-c", code],

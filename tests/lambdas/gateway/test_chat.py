@@ -53,7 +53,7 @@ def text_block(index: int, *parts: str) -> list[dict[str, Any]]:
 
 class TestWholeAnswers:
     def test_an_answer_has_text_usage_and_the_alias_of_its_model(
-        self, client: openai.OpenAI, bedrock: FakeBedrock
+        self, client: Any, bedrock: FakeBedrock
     ) -> None:
         usage = {
             "inputTokens": 7,
@@ -73,9 +73,7 @@ class TestWholeAnswers:
         assert answer.usage.prompt_tokens_details is not None
         assert answer.usage.prompt_tokens_details.cached_tokens == 4
 
-    def test_text_beside_tool_calls_is_kept(
-        self, client: openai.OpenAI, bedrock: FakeBedrock
-    ) -> None:
+    def test_text_beside_tool_calls_is_kept(self, client: Any, bedrock: FakeBedrock) -> None:
         bedrock.script(
             Reply(
                 [
@@ -106,7 +104,7 @@ class TestWholeAnswers:
         ],
     )
     def test_every_stop_reason_has_openais_word(
-        self, client: openai.OpenAI, bedrock: FakeBedrock, stop: str, reason: str
+        self, client: Any, bedrock: FakeBedrock, stop: str, reason: str
     ) -> None:
         bedrock.script(Reply(text_steps("x", stop=stop)))
         answer = client.chat.completions.create(model="smart", messages=hello())
@@ -115,7 +113,7 @@ class TestWholeAnswers:
 
 class TestStreams:
     def test_a_stream_has_the_text_in_pieces_then_the_usage(
-        self, client: openai.OpenAI, bedrock: FakeBedrock
+        self, client: Any, bedrock: FakeBedrock
     ) -> None:
         bedrock.script(Reply(text_steps("Hello ", "world")))
         chunks = list(
@@ -133,15 +131,13 @@ class TestStreams:
         assert chunks[-1].usage is not None
         assert chunks[-1].usage.total_tokens == 30
 
-    def test_no_usage_chunk_comes_unasked(
-        self, client: openai.OpenAI, bedrock: FakeBedrock
-    ) -> None:
+    def test_no_usage_chunk_comes_unasked(self, client: Any, bedrock: FakeBedrock) -> None:
         bedrock.script(Reply(text_steps("x")))
         chunks = client.chat.completions.create(model="smart", messages=hello(), stream=True)
         assert all(chunk.choices and chunk.usage is None for chunk in chunks)
 
     def test_tool_indices_start_at_zero_after_reasoning_and_text(
-        self, client: openai.OpenAI, bedrock: FakeBedrock
+        self, client: Any, bedrock: FakeBedrock
     ) -> None:
         bedrock.script(
             Reply(
@@ -168,7 +164,7 @@ class TestStreams:
         ]
 
     def test_raw_tool_indices_are_those_of_the_tools(
-        self, client: openai.OpenAI, bedrock: FakeBedrock
+        self, client: Any, bedrock: FakeBedrock
     ) -> None:
         bedrock.script(
             Reply([START, *tool_steps(0, "t1", "get_weather", "{}"), *end_steps("tool_use")])
@@ -179,9 +175,7 @@ class TestStreams:
         indices = {call.index for c in chunks for call in c.choices[0].delta.tool_calls or []}
         assert indices == {0}
 
-    def test_a_stream_is_sent_as_it_comes(
-        self, client: openai.OpenAI, bedrock: FakeBedrock
-    ) -> None:
+    def test_a_stream_is_sent_as_it_comes(self, client: Any, bedrock: FakeBedrock) -> None:
         first, *rest = text_steps("first ", "second")[1:]
         bedrock.script(Reply([START, first, {"wait": "second"}, *rest]))
         stream = client.chat.completions.create(model="smart", messages=hello(), stream=True)
@@ -195,7 +189,7 @@ class TestStreams:
 
 class TestReasoning:
     def test_reasoning_and_its_signature_survive_a_tool_turn(
-        self, gateway: GatewayStack, client: openai.OpenAI, bedrock: FakeBedrock
+        self, client: Any, bedrock: FakeBedrock
     ) -> None:
         bedrock.script(
             Reply(
@@ -214,7 +208,7 @@ class TestReasoning:
             model="smart",
             messages=[
                 *hello(),
-                message,  # type: ignore[list-item]
+                message,
                 {"role": "tool", "tool_call_id": "t1", "content": "Rain"},
             ],
             tools=[WEATHER],
@@ -225,9 +219,7 @@ class TestReasoning:
         }
         assert assistant[1]["toolUse"]["toolUseId"] == "t1"
 
-    def test_streamed_reasoning_can_be_sent_back(
-        self, client: openai.OpenAI, bedrock: FakeBedrock
-    ) -> None:
+    def test_streamed_reasoning_can_be_sent_back(self, client: Any, bedrock: FakeBedrock) -> None:
         redacted = base64.b64encode(b"sealed").decode()
         delta = {"reasoningContent": {"redactedContent": redacted}}
         bedrock.script(
@@ -247,7 +239,7 @@ class TestReasoning:
         message.pop("parsed", None)
         client.chat.completions.create(
             model="smart",
-            messages=[*hello(), message, *hello("And?")],  # type: ignore[list-item]
+            messages=[*hello(), message, *hello("And?")],
         )
         assistant = bedrock.calls[1].params["messages"][1]["content"]
         assert assistant == [
@@ -258,13 +250,11 @@ class TestReasoning:
 
 
 class TestRequests:
-    def test_max_tokens_is_always_sent(self, gateway: GatewayStack, client: openai.OpenAI) -> None:
+    def test_max_tokens_is_always_sent(self, gateway: GatewayStack, client: Any) -> None:
         client.chat.completions.create(model="smart", messages=hello())
         assert gateway.sent().params["inferenceConfig"] == {"maxTokens": 4096}
 
-    def test_parameters_reach_their_places(
-        self, gateway: GatewayStack, client: openai.OpenAI
-    ) -> None:
+    def test_parameters_reach_their_places(self, gateway: GatewayStack, client: Any) -> None:
         client.chat.completions.create(
             model="smart",
             messages=hello(),
@@ -291,14 +281,12 @@ class TestRequests:
         assert metadata["team"] == "research"
 
     def test_a_caller_cannot_pretend_to_be_another_team(
-        self, gateway: GatewayStack, client: openai.OpenAI
+        self, gateway: GatewayStack, client: Any
     ) -> None:
         client.chat.completions.create(model="smart", messages=hello(), metadata={"team": "other"})
         assert gateway.sent().params["requestMetadata"]["team"] == "research"
 
-    def test_system_content_may_be_a_list(
-        self, gateway: GatewayStack, client: openai.OpenAI
-    ) -> None:
+    def test_system_content_may_be_a_list(self, gateway: GatewayStack, client: Any) -> None:
         client.chat.completions.create(
             model="smart",
             messages=[
@@ -310,7 +298,7 @@ class TestRequests:
         assert gateway.sent().params["system"] == [{"text": "Be brief."}, {"text": "In French."}]
 
     def test_images_and_documents_are_sent_as_bytes(
-        self, gateway: GatewayStack, client: openai.OpenAI
+        self, gateway: GatewayStack, client: Any
     ) -> None:
         pdf = base64.b64encode(b"%PDF-1.7").decode()
         content = [
@@ -331,7 +319,7 @@ class TestRequests:
         assert blocks[2]["document"]["source"] == {"bytes": pdf}
 
     def test_parallel_calls_and_results_become_one_message_each(
-        self, gateway: GatewayStack, client: openai.OpenAI
+        self, gateway: GatewayStack, client: Any
     ) -> None:
         call = {"type": "function", "function": {"name": "get_weather", "arguments": ""}}
         client.chat.completions.create(
@@ -339,7 +327,7 @@ class TestRequests:
             tools=[WEATHER],
             messages=[
                 *hello(),
-                {"role": "assistant", "tool_calls": [{"id": "a", **call}, {"id": "b", **call}]},  # type: ignore[list-item, typeddict-item, misc]
+                {"role": "assistant", "tool_calls": [{"id": "a", **call}, {"id": "b", **call}]},
                 {"role": "tool", "tool_call_id": "a", "content": "Rain"},
                 {"role": "tool", "tool_call_id": "b", "content": ""},
                 *hello("Thanks"),
@@ -364,7 +352,7 @@ class TestRequests:
         ],
     )
     def test_tool_choices_have_counterparts(
-        self, gateway: GatewayStack, client: openai.OpenAI, choice: Any, sent: dict[str, Any]
+        self, gateway: GatewayStack, client: Any, choice: Any, sent: dict[str, Any]
     ) -> None:
         client.chat.completions.create(
             model="smart", messages=hello(), tools=[WEATHER], tool_choice=choice
@@ -372,7 +360,7 @@ class TestRequests:
         assert gateway.sent().params["toolConfig"]["toolChoice"] == sent
 
     def test_tool_choice_none_leaves_no_tool_to_call(
-        self, gateway: GatewayStack, client: openai.OpenAI
+        self, gateway: GatewayStack, client: Any
     ) -> None:
         call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
         client.chat.completions.create(
@@ -381,7 +369,7 @@ class TestRequests:
             tool_choice="none",
             messages=[
                 *hello(),
-                {"role": "assistant", "tool_calls": [call]},  # type: ignore[list-item, typeddict-item, misc]
+                {"role": "assistant", "tool_calls": [call]},
                 {"role": "tool", "tool_call_id": "a", "content": "Rain"},
             ],
         )
@@ -391,7 +379,7 @@ class TestRequests:
         assert '{\\"x\\": 1}' in json.dumps(params["messages"])
 
     def test_one_call_at_a_time_is_claudes_own_member(
-        self, gateway: GatewayStack, client: openai.OpenAI
+        self, gateway: GatewayStack, client: Any
     ) -> None:
         client.chat.completions.create(
             model="smart", messages=hello(), tools=[WEATHER], parallel_tool_calls=False
@@ -400,7 +388,7 @@ class TestRequests:
         assert fields["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
 
     def test_one_forced_call_gives_the_choice_once(
-        self, gateway: GatewayStack, client: openai.OpenAI
+        self, gateway: GatewayStack, client: Any
     ) -> None:
         client.chat.completions.create(
             model="smart",
@@ -416,7 +404,7 @@ class TestRequests:
         assert params["toolConfig"]["toolChoice"] == {"any": {}}
 
     def test_a_response_format_becomes_a_text_format(
-        self, gateway: GatewayStack, client: openai.OpenAI
+        self, gateway: GatewayStack, client: Any
     ) -> None:
         schema = {
             "type": "object",
@@ -439,9 +427,7 @@ class TestRequests:
         assert sent["name"] == "place"
         assert json.loads(answer.choices[0].message.content or "") == {"city": "text"}
 
-    def test_an_effort_is_what_the_catalogue_says(
-        self, client: openai.OpenAI, bedrock: FakeBedrock
-    ) -> None:
+    def test_an_effort_is_what_the_catalogue_says(self, client: Any, bedrock: FakeBedrock) -> None:
         client.chat.completions.create(model="smart", messages=hello(), reasoning_effort="low")
         client.chat.completions.create(model="smart", messages=hello(), reasoning_effort="high")
         low, high = (call.params for call in bedrock.calls)
@@ -451,7 +437,7 @@ class TestRequests:
         }
 
     def test_fields_that_ask_for_what_happens_anyway_are_taken(
-        self, gateway: GatewayStack, client: openai.OpenAI
+        self, gateway: GatewayStack, client: Any
     ) -> None:
         client.chat.completions.create(
             model="plain",
@@ -472,7 +458,7 @@ class TestCaching:
     LONG = "word " * 2000
 
     def test_tools_system_and_the_last_two_user_turns_are_marked(
-        self, gateway: GatewayStack, client: openai.OpenAI
+        self, gateway: GatewayStack, client: Any
     ) -> None:
         client.chat.completions.create(
             model="smart",
@@ -498,17 +484,13 @@ class TestCaching:
         marked = [message["content"][-1] == point for message in params["messages"]]
         assert marked == [False, False, True, False, True]
 
-    def test_short_prompts_are_not_marked(
-        self, gateway: GatewayStack, client: openai.OpenAI
-    ) -> None:
+    def test_short_prompts_are_not_marked(self, gateway: GatewayStack, client: Any) -> None:
         client.chat.completions.create(
             model="smart", messages=[{"role": "system", "content": "Be brief."}, *hello()]
         )
         assert "cachePoint" not in json.dumps(gateway.sent().params)
 
-    def test_a_clients_own_marks_replace_ours(
-        self, gateway: GatewayStack, client: openai.OpenAI
-    ) -> None:
+    def test_a_clients_own_marks_replace_ours(self, gateway: GatewayStack, client: Any) -> None:
         part = {
             "type": "text",
             "text": self.LONG,
@@ -545,7 +527,7 @@ class TestRefusals:
         ],
     )
     def test_what_bedrock_cannot_do_is_refused_by_name(
-        self, gateway: GatewayStack, client: openai.OpenAI, members: dict[str, Any], param: str
+        self, gateway: GatewayStack, client: Any, members: dict[str, Any], param: str
     ) -> None:
         with pytest.raises(openai.BadRequestError) as refusal:
             client.chat.completions.create(model="smart", messages=hello(), extra_body=members)
@@ -617,9 +599,7 @@ class TestRefusals:
             "data:image/png;base64,",
         ],
     )
-    def test_no_address_is_ever_fetched(
-        self, gateway: GatewayStack, client: openai.OpenAI, url: str
-    ) -> None:
+    def test_no_address_is_ever_fetched(self, gateway: GatewayStack, client: Any, url: str) -> None:
         content = [{"type": "image_url", "image_url": {"url": url}}]
         with pytest.raises(openai.BadRequestError) as refusal:
             client.chat.completions.create(model="smart", messages=hello(content))
@@ -627,7 +607,7 @@ class TestRefusals:
         assert gateway.bedrock.calls == []
 
     def test_an_image_url_that_serves_is_not_visited(
-        self, gateway: GatewayStack, client: openai.OpenAI
+        self, gateway: GatewayStack, client: Any
     ) -> None:
         visited = f"{gateway.bedrock.endpoint_url}/model/internal/converse"
         content = [{"type": "image_url", "image_url": {"url": visited}}]
@@ -636,14 +616,14 @@ class TestRefusals:
         assert httpx.get(gateway.bedrock.endpoint_url).json() == {"calls": []}
 
     def test_unreadable_tool_arguments_name_the_call(
-        self, gateway: GatewayStack, client: openai.OpenAI
+        self, gateway: GatewayStack, client: Any
     ) -> None:
         call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{oops"}}
         with pytest.raises(openai.BadRequestError) as refusal:
             client.chat.completions.create(
                 model="smart",
                 tools=[WEATHER],
-                messages=[*hello(), {"role": "assistant", "tool_calls": [call]}],  # type: ignore[list-item, typeddict-item, misc]
+                messages=[*hello(), {"role": "assistant", "tool_calls": [call]}],
             )
         assert refusal.value.param == "messages[1].tool_calls[0].function.arguments"
         assert gateway.bedrock.calls == []

@@ -35,7 +35,7 @@ THOUGHTFUL = [
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_thinking_text_and_tools_arrive_in_order(
-    claude: anthropic.Anthropic, bedrock: FakeBedrock, stream: bool
+    claude: Any, bedrock: FakeBedrock, stream: bool
 ) -> None:
     bedrock.script(Reply(THOUGHTFUL))
     options: Any = {"model": "smart", "messages": HELLO, "max_tokens": 99, "tools": [WEATHER]}
@@ -54,9 +54,7 @@ def test_thinking_text_and_tools_arrive_in_order(
     assert (message.usage.input_tokens, message.usage.output_tokens) == (10, 20)
 
 
-def test_what_was_answered_can_be_sent_back(
-    claude: anthropic.Anthropic, bedrock: FakeBedrock
-) -> None:
+def test_what_was_answered_can_be_sent_back(claude: Any, bedrock: FakeBedrock) -> None:
     bedrock.script(Reply(THOUGHTFUL))
     options: Any = {"model": "smart", "max_tokens": 99, "tools": [WEATHER]}
     first = claude.messages.create(messages=HELLO, **options)
@@ -81,7 +79,7 @@ def test_what_was_answered_can_be_sent_back(
     }
 
 
-def test_parameters_reach_their_places(gateway: GatewayStack, claude: anthropic.Anthropic) -> None:
+def test_parameters_reach_their_places(gateway: GatewayStack, claude: Any) -> None:
     claude.messages.create(
         model="smart",
         max_tokens=4000,
@@ -109,9 +107,7 @@ def test_parameters_reach_their_places(gateway: GatewayStack, claude: anthropic.
     assert params["serviceTier"] == {"type": "default"}
 
 
-def test_cache_marks_stand_where_the_client_put_them(
-    gateway: GatewayStack, claude: anthropic.Anthropic
-) -> None:
+def test_cache_marks_stand_where_the_client_put_them(gateway: GatewayStack, claude: Any) -> None:
     mark: Any = {"type": "ephemeral"}
     claude.messages.create(
         model="smart",
@@ -136,9 +132,7 @@ def test_cache_marks_stand_where_the_client_put_them(
     ]
 
 
-def test_images_and_documents_are_sent_as_they_are(
-    gateway: GatewayStack, claude: anthropic.Anthropic
-) -> None:
+def test_images_and_documents_are_sent_as_they_are(gateway: GatewayStack, claude: Any) -> None:
     pdf = base64.b64encode(b"%PDF-1.7").decode()
     content: Any = [
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
@@ -177,7 +171,7 @@ def test_images_and_documents_are_sent_as_they_are(
     ],
 )
 def test_tool_choices_have_counterparts(
-    gateway: GatewayStack, claude: anthropic.Anthropic, choice: Any, sent: dict[str, Any]
+    gateway: GatewayStack, claude: Any, choice: Any, sent: dict[str, Any]
 ) -> None:
     claude.messages.create(
         model="smart", max_tokens=9, messages=HELLO, tools=[WEATHER], tool_choice=choice
@@ -185,9 +179,7 @@ def test_tool_choices_have_counterparts(
     assert gateway.sent().params["toolConfig"]["toolChoice"] == sent
 
 
-def test_a_structured_answer_follows_its_schema(
-    gateway: GatewayStack, claude: anthropic.Anthropic
-) -> None:
+def test_a_structured_answer_follows_its_schema(gateway: GatewayStack, claude: Any) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     answer = claude.messages.create(
         model="smart",
@@ -212,7 +204,7 @@ def test_a_structured_answer_follows_its_schema(
     ],
 )
 def test_every_stop_reason_has_anthropics_word(
-    claude: anthropic.Anthropic, bedrock: FakeBedrock, stop: str, reason: str
+    claude: Any, bedrock: FakeBedrock, stop: str, reason: str
 ) -> None:
     bedrock.script(Reply(text_steps("x", stop=stop)))
     message = claude.messages.create(model="smart", max_tokens=9, messages=HELLO)
@@ -247,7 +239,7 @@ def test_every_stop_reason_has_anthropics_word(
     ],
 )
 def test_what_bedrock_cannot_do_is_refused_by_name(
-    gateway: GatewayStack, claude: anthropic.Anthropic, members: dict[str, Any], named: str
+    gateway: GatewayStack, claude: Any, members: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(anthropic.BadRequestError) as refusal:
         claude.messages.create(model="smart", max_tokens=9, messages=HELLO, extra_body=members)
@@ -269,7 +261,7 @@ def test_what_bedrock_cannot_do_is_refused_by_name(
     ],
 )
 def test_faults_have_anthropics_form(
-    claude: anthropic.Anthropic, bedrock: FakeBedrock, code: str, kind: str, status: int
+    claude: Any, bedrock: FakeBedrock, code: str, kind: str, status: int
 ) -> None:
     bedrock.script(*[Reply(error={"code": code, "message": "Because."})] * 2)
     with pytest.raises(anthropic.APIStatusError) as fault:

@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from gateway.governance.budget import Limits
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from gateway.governance.budget import Limits
 from ops.fake_bedrock.reply import Reply, text_steps
 from tests.lambdas.gateway.stack import GatewayStack
 

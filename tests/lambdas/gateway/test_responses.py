@@ -28,7 +28,7 @@ THOUGHTFUL = [
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_reasoning_text_and_calls_are_items_in_order(
-    client: openai.OpenAI, bedrock: FakeBedrock, stream: bool
+    client: Any, bedrock: FakeBedrock, stream: bool
 ) -> None:
     bedrock.script(Reply(THOUGHTFUL))
     if stream:
@@ -50,7 +50,7 @@ def test_reasoning_text_and_calls_are_items_in_order(
 
 
 def test_events_are_numbered_and_begin_and_end_their_items(
-    client: openai.OpenAI, bedrock: FakeBedrock
+    client: Any, bedrock: FakeBedrock
 ) -> None:
     bedrock.script(Reply(THOUGHTFUL))
     events: Any = list(
@@ -66,7 +66,7 @@ def test_events_are_numbered_and_begin_and_end_their_items(
     assert deltas == ["Let me ", "check."]
 
 
-def test_the_output_can_be_the_next_input(client: openai.OpenAI, bedrock: FakeBedrock) -> None:
+def test_the_output_can_be_the_next_input(client: Any, bedrock: FakeBedrock) -> None:
     bedrock.script(Reply(THOUGHTFUL))
     first = client.responses.create(model="smart", input="Hello", tools=[WEATHER])
     sent: Any = [
@@ -87,7 +87,7 @@ def test_the_output_can_be_the_next_input(client: openai.OpenAI, bedrock: FakeBe
     assert [b["toolResult"]["toolUseId"] for b in user["content"]] == ["t1", "t2"]
 
 
-def test_parameters_reach_their_places(gateway: GatewayStack, client: openai.OpenAI) -> None:
+def test_parameters_reach_their_places(gateway: GatewayStack, client: Any) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     response = client.responses.create(
         model="smart",
@@ -131,7 +131,7 @@ def test_parameters_reach_their_places(gateway: GatewayStack, client: openai.Ope
     ],
 )
 def test_an_answer_that_was_cut_short_is_incomplete(
-    client: openai.OpenAI, bedrock: FakeBedrock, stop: str, reason: str
+    client: Any, bedrock: FakeBedrock, stop: str, reason: str
 ) -> None:
     bedrock.script(Reply(text_steps("x", stop=stop)))
     response = client.responses.create(model="smart", input="Hello")
@@ -160,7 +160,7 @@ def test_an_answer_that_was_cut_short_is_incomplete(
     ],
 )
 def test_what_bedrock_cannot_do_is_refused_by_name(
-    gateway: GatewayStack, client: openai.OpenAI, members: dict[str, Any], param: str
+    gateway: GatewayStack, client: Any, members: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(openai.BadRequestError) as refusal:
         client.responses.create(model="smart", input="Hello", extra_body=members)

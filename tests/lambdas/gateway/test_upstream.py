@@ -59,7 +59,7 @@ def test_a_fault_before_the_first_event_is_raised_at_the_beginning() -> None:
 def test_a_fault_after_the_first_event_is_raised_after_it() -> None:
     reading = upstream(ScriptedCall(PIECE, ModelError("broke")), Clock())
     reading.begin(5.0)
-    seen = []
+    seen: list[Event] = []
     with pytest.raises(ModelError, match="broke"):
         seen.extend(iter(reading))
 
