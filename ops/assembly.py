@@ -21,6 +21,9 @@ class SynthesisedStack:
     name: str
     region: str
     template_file: Path
+    dependencies: tuple[str, ...]
+    """Stacks that are deployed before this one."""
+    termination_protection: bool
 
     @property
     def template(self) -> dict[str, Any]:
@@ -57,8 +60,11 @@ def stacks(directory: Path) -> tuple[SynthesisedStack, ...]:
     return tuple(
         SynthesisedStack(
             name=name,
+            # An environment is written aws://ACCOUNT/REGION.
             region=artifact["environment"].rsplit("/", 1)[-1],
             template_file=directory / artifact["properties"]["templateFile"],
+            dependencies=tuple(artifact.get("dependencies", ())),
+            termination_protection=artifact["properties"].get("terminationProtection", False),
         )
         for name, artifact in artifacts.items()
         if artifact["type"] == "aws:cloudformation:stack"

@@ -1,6 +1,5 @@
 """The architecture as it is synthesised: stacks, their resources, and who takes from whom."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.assembly import MANIFEST, AssemblyError
+from ops.assembly import AssemblyError, SynthesisedStack, stacks
 from ops.snapshot import Template
 from ops.stateful import STATEFUL_TYPES
 
@@ -101,25 +100,20 @@ def read_architecture(assembly: Path, environment: str) -> Architecture:
 
     Raises :class:`~ops.assembly.AssemblyError` where that holds nothing of the environment.
     """
-    manifest = _parsed_manifest(assembly)
     prefix = f"llm-{environment}-"
-    artifacts = {
-        name: artifact
-        for name, artifact in manifest["artifacts"].items()
-        if artifact["type"] == "aws:cloudformation:stack" and name.startswith(prefix)
-    }
-    if not artifacts:
+    found = {stack.name: stack for stack in stacks(assembly) if stack.name.startswith(prefix)}
+    if not found:
         raise AssemblyError(
             f"env = {environment!r}: {assembly} holds no stack of it. Run `make synth`."
         )
-    templates = {name: _template(assembly, artifact) for name, artifact in artifacts.items()}
-    regions = Counter(_region(artifact) for artifact in artifacts.values())
+    templates = {name: stack.template for name, stack in found.items()}
+    regions = Counter(stack.region for stack in found.values())
     return Architecture(
         environment=environment,
         region=regions.most_common(1)[0][0],
         stacks=tuple(
-            _summary(name.removeprefix(prefix), artifacts[name], templates[name])
-            for name in artifacts
+            _summary(name.removeprefix(prefix), stack, templates[name])
+            for name, stack in found.items()
         ),
         dependencies=tuple(
             sorted(
@@ -128,9 +122,9 @@ def read_architecture(assembly: Path, environment: str) -> Architecture:
                     consumer.removeprefix(prefix),
                     len(_values(templates[consumer], producer)),
                 )
-                for consumer, artifact in artifacts.items()
-                for producer in artifact.get("dependencies", ())
-                if producer in artifacts
+                for consumer, stack in found.items()
+                for producer in stack.dependencies
+                if producer in found
             )
         ),
     )
@@ -158,34 +152,15 @@ def _plural(noun: str) -> str:
     return f"{noun}es" if noun.endswith(("s", "x", "ch")) else f"{noun}s"
 
 
-def _parsed_manifest(assembly: Path) -> dict[str, Any]:
-    path = assembly / MANIFEST
-    if not path.exists():
-        raise AssemblyError(f"{assembly}: There is no cloud assembly here. Run `make synth`.")
-    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return manifest
-
-
-def _template(assembly: Path, artifact: Mapping[str, Any]) -> Template:
-    path = assembly / artifact["properties"]["templateFile"]
-    template: Template = json.loads(path.read_text(encoding="utf-8"))
-    return template
-
-
-def _region(artifact: Mapping[str, Any]) -> str:
-    # An environment is written aws://ACCOUNT/REGION.
-    return str(artifact["environment"]).rsplit("/", 1)[-1]
-
-
-def _summary(name: str, artifact: Mapping[str, Any], template: Template) -> StackSummary:
+def _summary(name: str, stack: SynthesisedStack, template: Template) -> StackSummary:
     counts = Counter(resource["Type"] for resource in template.get("Resources", {}).values())
     shown = sorted(_main_types(counts), key=lambda kind: _importance(kind, counts))[:_MOST_KINDS]
     return StackSummary(
         name=name,
         # Before the colon, it names the platform and the environment.
         description=template.get("Description", "").rpartition(": ")[2],
-        region=_region(artifact),
-        protected=bool(artifact["properties"].get("terminationProtection")),
+        region=stack.region,
+        protected=stack.termination_protection,
         kinds=tuple(readable_kind(kind, counts[kind]) for kind in shown),
         others=counts.total() - sum(counts[kind] for kind in shown),
         resources=counts.total(),

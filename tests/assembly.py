@@ -1,7 +1,6 @@
 """The templates of every environment, synthesised at most once for each state of the sources."""
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -11,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from ops.assembly import stacks
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache" / "assemblies"
@@ -26,12 +27,7 @@ class Assembly:
     @cached_property
     def templates(self) -> dict[str, dict[str, Any]]:
         """The templates by stack name."""
-        manifest = json.loads((self.directory / "manifest.json").read_text())
-        return {
-            name: json.loads((self.directory / artifact["properties"]["templateFile"]).read_text())
-            for name, artifact in manifest["artifacts"].items()
-            if artifact["type"] == "aws:cloudformation:stack"
-        }
+        return {stack.name: stack.template for stack in stacks(self.directory)}
 
 
 def every_environment() -> Assembly:
