@@ -17,8 +17,7 @@ from gateway.governance.directory import Directory
 from gateway.governance.identity import Caller, Unauthenticated
 from gateway.governance.versioned_secret import VersionedSecret
 from ops import keys, usage
-from tests.lambdas.governance.emulator import Emulator, running_emulator
-from tests.lambdas.governance.emulator_process import REGION
+from tests.lambdas.governance.emulator import REGION, Emulator, running_emulator
 
 
 @dataclass

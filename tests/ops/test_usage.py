@@ -12,8 +12,7 @@ from gateway.governance.directory import Directory
 from gateway.governance.identity import Caller
 from gateway.governance.ledger import DynamoDBLedger
 from ops import usage
-from tests.lambdas.governance.emulator import Emulator, running_emulator
-from tests.lambdas.governance.emulator_process import REGION
+from tests.lambdas.governance.emulator import REGION, Emulator, running_emulator
 
 CALLER = Caller("abcdefgh", "search", None, "redacted")
 

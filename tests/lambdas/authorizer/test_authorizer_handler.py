@@ -15,8 +15,7 @@ from gateway.governance.administration import Administration, NewKey, Team
 from gateway.governance.api_keys import ApiKey
 from gateway.governance.request_context import caller_from
 from gateway.governance.versioned_secret import VersionedSecret
-from tests.lambdas.governance.emulator import Emulator, running_emulator
-from tests.lambdas.governance.emulator_process import REGION
+from tests.lambdas.governance.emulator import REGION, Emulator, running_emulator
 
 ROOT = Path(__file__).parents[3]
 

@@ -15,11 +15,12 @@ import boto3
 from botocore.config import Config
 
 from gateway.governance.ledger import OPEN_LEASES
-from tests.lambdas.governance.emulator_process import REGION
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
+
+REGION = "eu-central-1"
 
 PROCESS = Path(__file__).with_name("emulator_process.py")
 
@@ -108,7 +109,9 @@ class Emulator:
 @contextmanager
 def running_emulator() -> Iterator[Emulator]:
     """Run the emulator in a process of its own until the block ends."""
-    process = subprocess.Popen([sys.executable, str(PROCESS)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, str(PROCESS), REGION], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout is not None
         yield Emulator(f"http://127.0.0.1:{int(process.stdout.readline())}")

@@ -21,13 +21,15 @@ from moto.dynamodb.models.dynamo_type import Item
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-ACCOUNT, REGION = "123456789012", "eu-central-1"
+ACCOUNT = "123456789012"
+"""Where moto keeps what is made with credentials that it does not know."""
 
 
 class Observer:
     """Answers its own two paths and looks at every counter after every other request."""
 
-    def __init__(self) -> None:
+    def __init__(self, region: str) -> None:
+        self._region = region
         self._inner = DomainDispatcherApplication(create_backend_app)
         self._peaks: dict[str, dict[str, int]] = defaultdict(dict)
         self._faults: list[dict[str, Any]] = []
@@ -48,7 +50,7 @@ class Observer:
         return answer
 
     def _look(self) -> None:
-        tables = get_backend("dynamodb")[ACCOUNT][REGION].tables
+        tables = get_backend("dynamodb")[ACCOUNT][self._region].tables
         for table in tables.values():
             for item_id, item in table.items.items():
                 if item_id.value.startswith(("KEY#", "TEAM#")):
@@ -80,7 +82,9 @@ class QuietHandler(WSGIRequestHandler):
 
 
 if __name__ == "__main__":
-    server = make_server("127.0.0.1", 0, Observer(), threaded=False, request_handler=QuietHandler)
+    server = make_server(
+        "127.0.0.1", 0, Observer(sys.argv[1]), threaded=False, request_handler=QuietHandler
+    )
     sys.stdout.write(f"{server.port}\n")
     sys.stdout.flush()
     server.serve_forever()

@@ -9,35 +9,99 @@ import multiprocessing
 import os
 import random
 import signal
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 
 import pytest
 
 from gateway.governance.budget import BudgetExceeded, Dimension, Limits, Scope, Usage, Window
-from tests.lambdas.governance.budgets import CALLER, RATES, FixedClock, make_ledger
+from tests.lambdas.governance.budgets import (
+    CALLER,
+    RATES,
+    UNLIMITED,
+    FixedClock,
+    make_ledger,
+)
 from tests.lambdas.governance.emulator import Emulator
 
 PROCESSES = 8
-REQUESTS_PER_PROCESS = 24
-REQUEST_TOKENS = 250
-LIMIT_TOKENS = 5_000
-LIMIT_MICRO_USD = 20_000
-LIMIT_REQUESTS = 50
+REQUESTS_PER_PROCESS = 12
+RESERVED = RATES["smart"].reservation(input_tokens=100, max_output_tokens=30)
 
-KEY_LIMITS = Limits(tokens_per_minute=LIMIT_TOKENS, requests_per_day=LIMIT_REQUESTS)
-TEAM_LIMITS = Limits(tokens_per_month=LIMIT_TOKENS, micro_usd_per_month=LIMIT_MICRO_USD)
+
+@dataclass(frozen=True)
+class Scenario:
+    """Limits of which one is reached first, and the counter that it holds in."""
+
+    dimension: Dimension
+    limit: int
+    counter: str
+    key: Limits = UNLIMITED
+    team: Limits = UNLIMITED
+
+
+SCENARIOS = (
+    Scenario(
+        Dimension.TOKENS,
+        2_500,
+        "TEAM#search#month#2026-11",
+        team=Limits(tokens_per_month=2_500, micro_usd_per_month=1_000_000),
+    ),
+    Scenario(
+        Dimension.TOKENS,
+        2_500,
+        "KEY#abc#minute#2026-11-22T12:00",
+        key=Limits(tokens_per_minute=2_500),
+        team=Limits(tokens_per_minute=1_000_000),
+    ),
+    Scenario(
+        Dimension.MICRO_USD,
+        9_000,
+        "TEAM#search#month#2026-11",
+        team=Limits(micro_usd_per_month=9_000, tokens_per_day=1_000_000),
+    ),
+    Scenario(
+        Dimension.REQUESTS,
+        15,
+        "KEY#abc#day#2026-11-22",
+        key=Limits(requests_per_day=15),
+        team=Limits(requests_per_day=1_000),
+    ),
+)
+
+HANGING_LIMITS = Limits(tokens_per_month=5_000)
+NEARLY_FULL = 8_750
+FULL = 9_000
 
 # Not a fork: pytest's own process has threads, which a fork would not survive.
 PROCESS = multiprocessing.get_context("spawn")
 
 
-def spend(emulator: Emulator, table: str, start: Barrier, results: Connection, seed: int) -> None:
-    """Reserve, settle and release as a gateway would, and report what was settled."""
-    ledger = make_ledger(emulator, table, key=KEY_LIMITS, team=TEAM_LIMITS)
+@dataclass(frozen=True)
+class Spent:
+    """What one process settled and was refused in one scenario."""
+
+    settled: dict[Dimension, int]
+    refused: int
+
+
+def spend(
+    emulator: Emulator, tables: list[str], start: Barrier, results: Connection, seed: int
+) -> None:
+    """Reserve, settle and release as a gateway would, and report each scenario's sums."""
+    spent = []
+    for scenario, table in zip(SCENARIOS, tables, strict=True):
+        start.wait()
+        spent.append(spend_in(scenario, emulator, table, seed))
+    results.send(spent)
+
+
+def spend_in(scenario: Scenario, emulator: Emulator, table: str, seed: int) -> Spent:
+    ledger = make_ledger(emulator, table, key=scenario.key, team=scenario.team)
     choose = random.Random(seed)  # noqa: S311 - reproducible, not secret
-    start.wait()
-    settled = micro_usd = requests = refused = 0
+    settled = dict.fromkeys(Dimension, 0)
+    refused = 0
     for number in range(REQUESTS_PER_PROCESS):
         try:
             reservation = ledger.reserve(
@@ -53,16 +117,11 @@ def spend(emulator: Emulator, table: str, start: Barrier, results: Connection, s
         if choose.random() < 0.2:
             ledger.release(reservation)
             continue
-        usage = Usage(
-            input_tokens=choose.randint(1, 100),
-            output_tokens=choose.choice([choose.randint(0, 30), 30]),
-        )
+        usage = Usage(input_tokens=choose.randint(1, 100), output_tokens=choose.randint(15, 30))
         ledger.settle(reservation, usage)
-        amounts = RATES["smart"].amounts(usage)
-        settled += amounts.tokens
-        micro_usd += amounts.micro_usd
-        requests += 1
-    results.send((settled, micro_usd, requests, refused))
+        for dimension in Dimension:
+            settled[dimension] += RATES["smart"].amounts(usage).of(dimension)
+    return Spent(settled, refused)
 
 
 def spend_unguarded(emulator: Emulator, table: str, start: Barrier, results: Connection) -> None:
@@ -70,21 +129,21 @@ def spend_unguarded(emulator: Emulator, table: str, start: Barrier, results: Con
     client = emulator.dynamodb()
     key = {"id": {"S": "TEAM#search#month#2026-11"}}
     item = client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item", {})
-    room = int(item["tokens"]["N"]) + REQUEST_TOKENS <= LIMIT_TOKENS
+    room = int(item["tokens"]["N"]) + RESERVED.tokens <= FULL
     start.wait()
     if room:
         client.update_item(
             TableName=table,
             Key=key,
             UpdateExpression="ADD tokens :tokens",
-            ExpressionAttributeValues={":tokens": {"N": str(REQUEST_TOKENS)}},
+            ExpressionAttributeValues={":tokens": {"N": str(RESERVED.tokens)}},
         )
     results.send(room)
 
 
 def reserve_and_hang(emulator: Emulator, table: str, results: Connection) -> None:
     """Reserve, say so, and wait for a call that never answers."""
-    ledger = make_ledger(emulator, table, team=TEAM_LIMITS, lease_seconds=30)
+    ledger = make_ledger(emulator, table, team=HANGING_LIMITS, lease_seconds=30)
     ledger.reserve(
         CALLER, model="smart", input_tokens=100, max_output_tokens=900, request_id="killed"
     )
@@ -93,41 +152,40 @@ def reserve_and_hang(emulator: Emulator, table: str, results: Connection) -> Non
 
 
 def test_parallel_processes_never_use_more_than_any_budget_at_any_moment(
-    emulator: Emulator, ledger_table: str
+    emulator: Emulator,
 ) -> None:
+    tables = [emulator.make_ledger_table() for _ in SCENARIOS]
     start = PROCESS.Barrier(PROCESSES)
     pipes = [PROCESS.Pipe() for _ in range(PROCESSES)]
     workers = [
-        PROCESS.Process(target=spend, args=(emulator, ledger_table, start, child, seed))
+        PROCESS.Process(target=spend, args=(emulator, tables, start, child, seed))
         for seed, (_, child) in enumerate(pipes)
     ]
     for worker in workers:
         worker.start()
-    results = [parent.recv() for parent, _ in pipes]
+    results: list[list[Spent]] = [parent.recv() for parent, _ in pipes]
     for worker in workers:
         worker.join()
         assert worker.exitcode == 0
-    settled, micro_usd, requests, refused = (sum(column) for column in zip(*results, strict=True))
+    for scenario, table, spent in zip(SCENARIOS, tables, zip(*results, strict=True), strict=True):
+        assert_held(scenario, emulator, table, spent)
 
-    peaks = emulator.peaks(ledger_table)
-    assert peaks["KEY#abc#minute#2026-11-22T12:00"]["tokens"] <= LIMIT_TOKENS
-    assert peaks["KEY#abc#day#2026-11-22"]["requests"] <= LIMIT_REQUESTS
-    assert peaks["TEAM#search#month#2026-11"]["tokens"] <= LIMIT_TOKENS
-    assert peaks["TEAM#search#month#2026-11"]["micro_usd"] <= LIMIT_MICRO_USD
 
-    # Without contention and refusals, the above would prove nothing.
-    assert refused > 0
-    assert peaks["TEAM#search#month#2026-11"]["held_requests"] > 1
-    assert peaks["TEAM#search#month#2026-11"]["tokens"] > LIMIT_TOKENS - REQUEST_TOKENS
+def assert_held(
+    scenario: Scenario, emulator: Emulator, table: str, spent: tuple[Spent, ...]
+) -> None:
+    peaks = emulator.peaks(table)[scenario.counter]
+    assert peaks[scenario.dimension] <= scenario.limit
 
-    report = make_ledger(emulator, ledger_table, key=KEY_LIMITS, team=TEAM_LIMITS).usage(CALLER)
-    expected = {
-        Dimension.TOKENS: settled,
-        Dimension.MICRO_USD: micro_usd,
-        Dimension.REQUESTS: requests,
-    }
+    # Without contention, refusals and a budget that is nearly full, that would prove nothing.
+    assert sum(part.refused for part in spent) > 0
+    assert peaks["held_requests"] > 1
+    assert peaks[scenario.dimension] > scenario.limit - RESERVED.of(scenario.dimension)
+
+    report = make_ledger(emulator, table, key=scenario.key, team=scenario.team).usage(CALLER)
     for line in report.lines:
-        assert (line.used, line.held) == (expected[line.dimension], 0), line
+        settled = sum(part.settled[line.dimension] for part in spent)
+        assert (line.used, line.held) == (settled, 0), line
 
 
 def test_the_same_measurement_finds_the_overrun_of_a_gateway_that_checks_first(
@@ -138,7 +196,7 @@ def test_the_same_measurement_finds_the_overrun_of_a_gateway_that_checks_first(
         TableName=ledger_table,
         Item={
             "id": {"S": "TEAM#search#month#2026-11"},
-            "tokens": {"N": str(LIMIT_TOKENS - REQUEST_TOKENS)},
+            "tokens": {"N": str(NEARLY_FULL)},
         },
     )
     start = PROCESS.Barrier(2)
@@ -153,7 +211,7 @@ def test_the_same_measurement_finds_the_overrun_of_a_gateway_that_checks_first(
     for worker in workers:
         worker.join()
     peak = emulator.peaks(ledger_table)["TEAM#search#month#2026-11"]["tokens"]
-    assert peak == LIMIT_TOKENS + REQUEST_TOKENS
+    assert peak == NEARLY_FULL + 2 * RESERVED.tokens > FULL
 
 
 def test_a_process_killed_in_the_middle_of_a_call_returns_its_reservation_when_the_lease_ends(
@@ -169,7 +227,7 @@ def test_a_process_killed_in_the_middle_of_a_call_returns_its_reservation_when_t
     assert worker.exitcode == -signal.SIGKILL
 
     clock = FixedClock()
-    ledger = make_ledger(emulator, ledger_table, team=TEAM_LIMITS, clock=clock, lease_seconds=30)
+    ledger = make_ledger(emulator, ledger_table, team=HANGING_LIMITS, clock=clock, lease_seconds=30)
 
     def reserve(request_id: str) -> None:
         ledger.reserve(
