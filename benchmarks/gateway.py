@@ -189,7 +189,7 @@ def serve(threads: int) -> None:
     from gateway.breaker import CircuitBreaker
     from gateway.catalogue import Catalogue
     from gateway.governance.record import RequestLog
-    from gateway.governance.telemetry import Telemetry
+    from gateway.governance.telemetry import Telemetry, Tracing
     from gateway.journal import GovernedJournal, Redactors
     from gateway.server import create, port_of
     from gateway.service import ChatService, Timeouts
@@ -207,6 +207,7 @@ def serve(threads: int) -> None:
         guardrail=None,
         timeouts=Timeouts(),
         breaker=CircuitBreaker(),
+        tracing=Tracing({}),
     )
     parts = Parts(catalogue, governance, governance, none, chat, none, 1_000_000)
     settings: Any = Settings(

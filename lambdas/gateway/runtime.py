@@ -1,5 +1,6 @@
 """Puts the application together from settings and AWS clients."""
 
+import os
 from typing import Any
 
 import botocore.session
@@ -17,7 +18,7 @@ from gateway.governance.ledger import DynamoDBLedger
 from gateway.governance.oidc import OidcAuthenticator
 from gateway.governance.record import RequestLog
 from gateway.governance.request_context import RequestContextAuthenticator
-from gateway.governance.telemetry import Telemetry
+from gateway.governance.telemetry import Telemetry, Tracing
 from gateway.governance.versioned_secret import VersionedSecret
 from gateway.journal import GovernedJournal, Redactors
 from gateway.service import ChatService, Journal
@@ -66,6 +67,7 @@ def create_application(
                 guardrail=settings.guardrail,
                 timeouts=settings.timeouts,
                 breaker=breaker or CircuitBreaker(),
+                tracing=Tracing(os.environ),
             ),
             embeddings=EmbeddingService(
                 catalogue=settings.catalogue,

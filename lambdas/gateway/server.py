@@ -97,6 +97,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     signal.signal(signal.SIGTERM, _stop)
+    sys.stderr.write(f"The gateway serves on http://{settings.host}:{port_of(server)}\n")
     server.run()
     return 0
 

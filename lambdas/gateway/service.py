@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
@@ -26,6 +27,7 @@ from gateway.governance.budget import (
     Usage,
 )
 from gateway.governance.identity import Caller
+from gateway.governance.telemetry import Tracing, span_attributes
 from gateway.reply import Delta, Event, Heartbeat, Reply
 from gateway.upstream import Upstream
 
@@ -141,6 +143,33 @@ class _Attempt:
     upstream: Upstream
 
 
+class CallSpan:
+    """The trace of one call, where OpenTelemetry is configured; see docs/governance.md."""
+
+    def __init__(self, tracing: Tracing, record: Record) -> None:
+        self._asked = record.model
+        self._stack = ExitStack()
+        span = tracing.span("chat", record.model, record.request_id)
+        self._span = self._stack.enter_context(span)
+        self.max_tokens = 0
+
+    def end(self, record: Record, error: BaseException | None = None) -> None:
+        """Note what came of the call, and end the span."""
+        if self._span is not None:
+            self._span.set_attributes(
+                span_attributes(
+                    request_model=self._asked,
+                    response_model=record.model,
+                    max_tokens=self.max_tokens,
+                    usage=record.usage,
+                    finish_reason=record.reply.stop_reason,
+                )
+            )
+        # The span takes note of the error, which is raised elsewhere.
+        with suppress(ApiError):
+            self._stack.__exit__(type(error) if error else None, error, None)
+
+
 class Exchange:
     """An answer on its way, from its first event on. ``close`` it in any case."""
 
@@ -151,6 +180,7 @@ class Exchange:
         *,
         accounts: Accounts,
         breaker: CircuitBreaker,
+        span: CallSpan,
         finish: Callable[[Record], None],
         elapsed: Callable[[], float],
     ) -> None:
@@ -158,6 +188,8 @@ class Exchange:
         self._record = record
         self._accounts = accounts
         self._breaker = breaker
+        self._span = span
+        self._error: ApiError | None = None
         self._finish = finish
         self._elapsed = elapsed
         self._closed = False
@@ -186,6 +218,7 @@ class Exchange:
             self._record.outcome = "ok"
             self._breaker.succeeded(self.model)
         except ApiError as error:
+            self._error = error
             self._record.note(error)
             self._record.throttles += isinstance(error, ThrottledError)
             self._breaker.failed(self.model, error)
@@ -215,6 +248,7 @@ class Exchange:
         self._accounts.settle(self._attempt.reservation, usage)
         self._record.usage = usage
         self._record.total_seconds = self._elapsed()
+        self._span.end(self._record, self._error)
         self._finish(self._record)
 
     def _note(self, event: Event) -> None:
@@ -245,6 +279,7 @@ class ChatService:
         guardrail: Guardrail | None,
         timeouts: Timeouts,
         breaker: CircuitBreaker,
+        tracing: Tracing,
         clock: Clock = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
@@ -254,6 +289,7 @@ class ChatService:
         self._guardrail = guardrail
         self._timeouts = timeouts
         self._breaker = breaker
+        self._tracing = tracing
         self._clock = clock
 
     def open(
@@ -267,28 +303,35 @@ class ChatService:
         """
         started = self._clock()
         record = Record(request_id, caller, conversation.model, stream, conversation.prompt_texts())
+        span: CallSpan | None = None
         try:
-            attempt = self._first_to_answer(conversation, record, started)
+            chain = self._catalogue.chain(conversation.model, caller)
+            span = CallSpan(self._tracing, record)
+            attempt = self._first_to_answer(chain, conversation, record, started)
         except ApiError as error:
             record.note(error)
             record.total_seconds = self._clock() - started
+            if span is not None:
+                span.end(record, error)
             self._journal.write(record)
             raise
         record.model = attempt.alias
+        span.max_tokens = attempt.output_tokens
         return Exchange(
             attempt,
             record,
             accounts=self._accounts,
             breaker=self._breaker,
+            span=span,
             finish=self._journal.write,
             elapsed=lambda: self._clock() - started,
         )
 
     def _first_to_answer(
-        self, conversation: Conversation, record: Record, started: float
+        self, chain: list[str], conversation: Conversation, record: Record, started: float
     ) -> _Attempt:
         first: ApiError | None = None
-        for number, alias in enumerate(self._catalogue.chain(conversation.model, record.caller)):
+        for number, alias in enumerate(chain):
             try:
                 attempt = self._try(alias, conversation, record, started, number)
             except ApiError as error:
@@ -299,9 +342,7 @@ class ChatService:
             else:
                 record.fallbacks = number
                 return attempt
-        if first is None:
-            first = UnavailableError("No model could be tried.")
-        raise first
+        raise first or UnavailableError("No model could be tried.")
 
     def _try(
         self, alias: str, conversation: Conversation, record: Record, started: float, number: int

@@ -71,22 +71,27 @@ def _is_document(shape: Shape) -> bool:
 
 
 def _constraints(value: Any, shape: Shape, path: str) -> Iterator[str]:
-    if isinstance(shape, StructureShape) and not _is_document(shape):
-        for key, item in value.items():
-            yield from _constraints(item, shape.members[key], f"{path}.{key}")
-    elif isinstance(shape, ListShape):
+    if shape.type_name in {"list", "map"}:
         yield from _bounds(len(value), shape, f"The length of {path}")
-        for number, item in enumerate(value):
-            yield from _constraints(item, shape.member, f"{path}[{number}]")
-    elif isinstance(shape, MapShape):
-        yield from _bounds(len(value), shape, f"The length of {path}")
-        for key, item in value.items():
-            yield from _constraints(key, shape.key, f"A key of {path}")
-            yield from _constraints(item, shape.value, f"{path}.{key}")
     elif shape.type_name == "string":
         yield from _text(value, shape, path)
     elif shape.type_name in {"integer", "long", "float", "double"}:
         yield from _bounds(value, shape, path)
+    for part, part_shape, part_path in _parts(value, shape, path):
+        yield from _constraints(part, part_shape, part_path)
+
+
+def _parts(value: Any, shape: Shape, path: str) -> Iterator[tuple[Any, Shape, str]]:
+    if isinstance(shape, StructureShape) and not _is_document(shape):
+        for key, item in value.items():
+            yield item, shape.members[key], f"{path}.{key}"
+    elif isinstance(shape, ListShape):
+        for number, item in enumerate(value):
+            yield item, shape.member, f"{path}[{number}]"
+    elif isinstance(shape, MapShape):
+        for key, item in value.items():
+            yield key, shape.key, f"A key of {path}"
+            yield item, shape.value, f"{path}.{key}"
 
 
 def _bounds(value: float, shape: Shape, path: str) -> Iterator[str]:

@@ -5,6 +5,10 @@ from collections.abc import Iterator
 import anthropic
 import openai
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from ops.fake_bedrock.server import FakeBedrock
 from tests.lambdas.gateway.stack import GatewayStack, running_gateway
@@ -18,7 +22,17 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def session_gateway(emulator: Emulator) -> Iterator[GatewayStack]:
+def exporter() -> InMemorySpanExporter:
+    """Collect the spans of every gateway in this process."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return exporter
+
+
+@pytest.fixture(scope="session")
+def session_gateway(emulator: Emulator, exporter: InMemorySpanExporter) -> Iterator[GatewayStack]:
     with FakeBedrock() as bedrock, running_gateway(emulator, bedrock) as gateway:
         yield gateway
 

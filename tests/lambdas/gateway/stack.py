@@ -141,6 +141,8 @@ def running_gateway(
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.endpoint_url,
         "AWS_ENDPOINT_URL_DYNAMODB": emulator.url,
         "AWS_ENDPOINT_URL_SECRETS_MANAGER": emulator.url,
+        # Not the exporter itself: this switches spans on, and the tests provide where they go.
+        "OTEL_TRACES_EXPORTER": "memory",
         "GATEWAY_ENVIRONMENT": "test",
         "GATEWAY_MODELS": json.dumps(MODELS),
         "GATEWAY_DIRECTORY_TABLE": emulator.make_directory_table(),
