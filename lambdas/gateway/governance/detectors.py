@@ -41,6 +41,11 @@ def _random(match: re.Match[str]) -> int:
     return len(match[0]) if mixed else 0
 
 
+def _with_digit(match: re.Match[str]) -> int:
+    """Accept a word that has a digit: `the password is wrong` does not tell one."""
+    return len(match[0]) if re.search(r"\d", match[1]) else 0
+
+
 def _iban(match: re.Match[str]) -> int:
     """Return how much of a match is an IBAN; it may have caught a following word or number."""
     text = match[0]
@@ -105,10 +110,12 @@ _PHONE_WORDS = (
     r"|celular|telefone|telemóvel|telefono|cellulare|telefoon(?:nummer)?|mobiel|puhelin|telefonnummer|tlf"
     r"|komórka|numer"
     r"|τηλέφωνο|κινητό|телефон\w*|тел|моб|טלפון|נייד|هاتف|جوال|الهاتف|फ़ोन|फोन|मोबाइल"
-    r"|โทร(?:ศัพท์)?|điện thoại|telp|电话|手机|電話(?:番号)?|手機|携帯|전화(?:번호)?|휴대폰|연락처"
+    r"|โทร(?:ศัพท์)?|điện thoại|telp|电话|手机|電話(?:番号)?|致[電电]|手機|携帯"
+    r"|전화(?:번호)?|휴대폰|연락처"
 )
 _CREDENTIAL_WORDS = (
-    r"password|passwd|passphrase|pwd|secret(?:[_ ]?(?:access)?[_ ]?key)?|api[_ -]?key"
+    r"password|passwd|passphrase|pass(?= ?[:=])|pwd"
+    r"|secret(?:[_ ]?(?:access)?[_ ]?key)?|api[_ -]?key"
     r"|access[_ -]?token|auth[_ -]?token|client[_ -]?secret|passwort|kennwort|mot de passe"
     r"|contraseña|senha|hasło|пароль|密码|パスワード|비밀번호"
 )
@@ -136,6 +143,18 @@ SECRETS = (
         r" ?[\"']?(?!<[A-Z_]+:)([^\s\"',;]{6,128})",
         group=1,
     ),
+    Detector(
+        "CREDENTIAL",
+        rf"(?:{_CREDENTIAL_WORDS})[ _\w]{{0,12}} (?:is|ist|lautet|est|es|è|é|to) [\"']?"
+        r"(?!<[A-Z_]+:)([^\s\"',;]{6,128})",
+        _with_digit,
+        group=1,
+    ),
+    Detector(
+        "CREDENTIAL",
+        r"(?<![\w-])(?:-u|--user)[ =][\"']?[^\s:]{1,64}:(?!<[A-Z_]+:)(\S{4,128})",
+        group=1,
+    ),
     Detector("CREDENTIAL", r"authorization: ?(?:bearer|basic) ([\w.~+/=-]{8,2000})", group=1),
     Detector("CREDENTIAL", r"[a-z][a-z0-9+.-]{1,15}://[^\s/:@]{1,64}:([^\s/@]{1,128})@", group=1),
 )
@@ -155,6 +174,10 @@ CONTACTS = (
         r"(?<![\w.])[\w.+-]{1,64} ?[\[(](?:at|@)[\])] ?"
         rf"(?:{_LABEL} ?(?:[\[(](?:dot|\.)[\])]|\.) ?){{1,4}}[A-Za-z]{{2,24}}",
     ),
+    Detector(
+        "EMAIL",
+        r"(?<![\w.])[\w-]{1,40}(?: dot [\w-]{1,40}){0,3} at [\w-]{1,40}(?: dot [\w-]{2,24}){1,3}",
+    ),
     Detector("PHONE", r"(?<![0-9A-Za-z+])\+ ?[1-9](?:[ ./()-]{0,3}\d){7,14}(?!\d)"),
     Detector("PHONE", r"(?<![0-9A-Za-z+])00[1-9](?:[ ./()-]{0,2}\d){8,13}(?!\d)"),
     Detector(
@@ -164,7 +187,12 @@ CONTACTS = (
     Detector("PHONE", after(_PHONE_WORDS, r"[+(]?\d(?:[ ./()-]{0,2}\d){6,14}(?!\d)"), group=1),
     Detector(
         "PHONE",
-        edged(r"0\d{1,4}[ -]\d{2,4}[ -]\d{3,4}|1[3-9]\d{9}|01[016-9]-\d{3,4}-\d{4}"),
+        edged(
+            # Quantities do not begin with 0, and what looks like a date first is one.
+            r"(?!\d{1,2}[./-]\d{1,2}[./-]\d{2,4}(?!\d))0[ (]{0,2}\d(?:[ ./()-]{0,2}\d){7,11}"
+            r"|0\d(?:[ .-]\d{2}){4}|1[3-9]\d{9}|8[ -]?\(?9\d{2}\)?[ -]?\d{3}[ -]?\d{2}[ -]?\d{2}"
+            r"|[5-9]\d{2} \d{3} \d{3}|[6-9]\d{4} \d{5}"
+        ),
         _phone,
     ),
 )

@@ -269,7 +269,7 @@ NATIONAL_IDS = (
     ),
     NationalId("UK_NHS", r"\d{3}([ -])\d{3}\1\d{4}", _uk_nhs),
     NationalId("UK_NHS", r"\d{3}[ -]?\d{3}[ -]?\d{4}", _uk_nhs, r"NHS"),
-    NationalId("ES_DNI", r"(?:\d{8}|[XYZ]-?\d{7})-?[A-Z]", _es_dni),
+    NationalId("ES_DNI", r"(?:\d{8}|\d{1,2}\.\d{3}\.\d{3}|[XYZ]-?\d{7})-?[A-Z]", _es_dni),
     NationalId(
         "IT_CODICE_FISCALE",
         r"[A-Z]{6}[\dLMNP-V]{2}[A-EHLMPRST][\dLMNP-V]{2}[A-Z][\dLMNP-V]{3}[A-Z]",

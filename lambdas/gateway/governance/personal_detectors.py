@@ -31,11 +31,11 @@ _DATE = (
 )
 _BORN = (
     r"born|birth ?(?:date|day)|date of birth|d\.?o\.?b\.?|geboren|geburts(?:tag|datum)|geb\."
-    r"|née?|date de naissance|nacid[oa]|nacimiento|nascid[oa]|nascimento|nat[oa]"
+    r"|née?|date de naissance|nacid[oa]|nac[íi]|nacimiento|nasc(?:id[oa]|eu|i)|nascimento|nat[oa]"
     r"|data di nascita|nascita|geboortedatum|født|född|födelsedatum|fødselsdato|syntynyt"
-    r"|syntymäaika|urodz\w*|narozen\w*|narození|született|născut\w*|doğum(?: tarihi)?"
+    r"|syntymäaika|urodz\w*|ur\.|narozen\w*|narození|született|născut\w*|doğum(?: tarihi)?"
     r"|γεννήθηκ\w*|γέννησης|родил(?:ся|ась)|рождения|народ\w*|נולד\w?|תאריך לידה|ولد|الميلاد"
-    r"|जन्म(?: तिथि| तारीख)?|เกิด(?:วันที่)?|ngày sinh|lahir|生年月日|誕生日|出生(?:日期|于)?|生日"
+    r"|जन्म(?: तिथि| तारीख)?|เกิด(?:วันที่)?|ngày sinh|lahir|生年月日|誕生日|出生(?:日期|于)?|生于|生日"
     r"|생년월일|생일"
 )
 _PASSPORT_WORDS = (
@@ -53,7 +53,7 @@ _STREET_ENDING = (
     r"|tie"
 )
 _STREET_BEFORE = (
-    r"rue|avenue|av\.|boulevard|bd|chemin|allée|impasse|calle|c/|avenida|avda\.?|paseo|plaza|rua"
+    r"rue|place|quai|cours|avenue|av\.|boulevard|bd|chemin|allée|impasse|calle|c/|avenida|avda\.?|paseo|plaza|rua"
     r"|travessa|via|viale|corso|piazza|ulica|ul\.|aleja|al\.|улица|ул\.|проспект|пр-т|вулиця"
     r"|вул\.|strada|bulevardul|οδός|jalan|jl\.|đường|شارع|רחוב"
 )
@@ -66,8 +66,19 @@ _TOWN = r"[A-ZÄÖÜ][\wäöüß-]{1,30}"
 _US_TOWN = r"(?:,? [A-Z][A-Za-z]{1,20}(?: [A-Z][a-z]{1,20})?,? [A-Z]{2} \d{5})?"
 
 PERSONAL = (
-    Detector("DATE_OF_BIRTH", after(_BORN, _DATE), _birth_date, group=1),
-    Detector("DATE_OF_BIRTH", rf"(?<!\d)({_DATE}) (?:geboren|doğ\w{{1,8}})", _birth_date, group=1),
+    Detector(
+        "DATE_OF_BIRTH",
+        # A place may stand between: "born in Leeds on", "né à Lyon le".
+        rf"(?<!<)(?:{_BORN})[^\n\d<]{{0,32}}?(?<![0-9A-Za-z])({_DATE})",
+        _birth_date,
+        group=1,
+    ),
+    Detector(
+        "DATE_OF_BIRTH",
+        rf"(?<!\d)({_DATE}) ?(?:geboren|doğ\w{{1,8}}|생(?!일)|生まれ)",
+        _birth_date,
+        group=1,
+    ),
     Detector(
         "PASSPORT",
         after(_PASSPORT_WORDS, r"[A-Z]{0,3} ?\d[A-Z0-9]{5,11}(?![0-9A-Za-z])"),
@@ -93,6 +104,26 @@ PERSONAL = (
         "ADDRESS",
         rf"(?<![^\W_])(?i:{_STREET_BEFORE}) {_STREET_NAME}[^\n;0-9]{{2,40}}?,? ?"
         r"(?:n[º°o.]{0,2} ?|д\. ?|буд\. ?|No\. ?)?\d{1,4}[A-Za-z]?(?![0-9A-Za-z])(?:/\d{1,4})?",
+    ),
+    Detector(
+        "ADDRESS",
+        # Any name of a street, told by the number, the postcode and the town after it.
+        rf"(?<![^\W\d_]){_TOWN}(?: {_TOWN}){{0,3}} \d{{1,4}}[a-z]?, ?"
+        rf"(?:[A-Z]{{1,2}}-)?\d{{4,5}} {_TOWN}",
+    ),
+    Detector(
+        "ADDRESS",
+        rf"(?i:p\.? ?o\.? box|postfach|boîte postale|apartado) \d{{1,6}}{_US_TOWN}",
+    ),
+    Detector(
+        "ADDRESS",
+        r"(?:(?:Flat|Unit|Apt|Apartment|Suite) \w{1,5},? )?\d{1,4}[A-Za-z]? [A-Z][\w' -]{2,40}"
+        r"(?:, [A-Z][\w' -]{2,30}){0,2},? [A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}(?![0-9A-Za-z])",
+    ),
+    Detector(
+        "ADDRESS",
+        r"[\u4e00-\u9fff]{2,10}(?:市|区|區)[\u3040-\u30ff\u4e00-\u9fff]{1,12}\d{1,3}(?:丁目|-)\d{1,3}"
+        r"(?:[-番号]\d{0,4}){0,3}",
     ),
     Detector("ADDRESS", r"〒 ?\d{3}-\d{4}[^\n。]{0,40}"),
     Detector(

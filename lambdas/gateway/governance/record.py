@@ -24,6 +24,10 @@ LONGEST_LINE = 900_000
 """Bytes of all the texts of a line; an event of CloudWatch Logs may have 1 MB
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html)."""
 
+LONGEST_SCANNED = 500_000
+"""Characters of a request that are redacted, which takes about two seconds of a processor; the text
+of a longer one is left out."""
+
 # What the application may call an outcome or a model; anything else could be somebody's text.
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
@@ -112,6 +116,8 @@ class RequestLog:
             return _fitting(prompt_texts, output_text), Written()
         if caller.redaction != "redacted":
             return {}, Written()
+        if len(output_text) + sum(map(len, prompt_texts)) > LONGEST_SCANNED:
+            return {"too_long_to_redact": True}, Written()
         try:
             redactor = self._redactor_of(caller.team)
             scans = [redactor.scan(text) for text in (*prompt_texts, output_text)]

@@ -18,7 +18,17 @@ class Sample:
 
 
 def positives() -> list[Sample]:
-    lines = (CORPUS / "positives.jsonl").read_text(encoding="utf-8").splitlines()
+    """Return the samples that the patterns were tried on."""
+    return _samples("positives.jsonl")
+
+
+def held_out() -> list[Sample]:
+    """Return the samples that the patterns were not changed for."""
+    return _samples("held_out.jsonl")
+
+
+def _samples(name: str) -> list[Sample]:
+    lines = (CORPUS / name).read_text(encoding="utf-8").splitlines()
     samples = []
     for line in lines:
         entry = json.loads(line)

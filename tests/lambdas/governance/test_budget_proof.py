@@ -26,7 +26,7 @@ from tests.lambdas.governance.budgets import (
 from tests.lambdas.governance.emulator import Emulator
 
 PROCESSES = 8
-REQUESTS_PER_PROCESS = 12
+REQUESTS_PER_PROCESS = 8
 RESERVED = RATES["smart"].reservation(input_tokens=100, max_output_tokens=30)
 
 

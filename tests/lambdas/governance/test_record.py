@@ -9,7 +9,7 @@ import pytest
 
 from gateway.governance.anonymizer import AnonymizationFailed
 from gateway.governance.budget import Usage
-from gateway.governance.record import LONGEST_TEXT, RequestLog, Written
+from gateway.governance.record import LONGEST_SCANNED, LONGEST_TEXT, RequestLog, Written
 from gateway.governance.redaction import Redaction, Redactor
 from tests.lambdas.governance.budgets import CALLER, FixedClock
 
@@ -140,6 +140,15 @@ def test_long_texts_are_cut_after_redaction_so_that_no_value_is_halved() -> None
     assert line["truncated"] is True
     assert len(line["output"]) == LONGEST_TEXT - 2
     assert line["output"].endswith("x <EMAI")
+
+
+def test_a_request_too_long_to_redact_in_time_is_written_without_its_text() -> None:
+    line, written = write(prompt=["x" * LONGEST_SCANNED], output="y")
+    assert line["too_long_to_redact"] is True
+    assert "output" not in line
+    assert written == Written()
+    line, _ = write("metadata", prompt=["x" * LONGEST_SCANNED], output="y")
+    assert "too_long_to_redact" not in line
 
 
 def test_of_many_texts_the_latest_are_kept() -> None:
