@@ -18,7 +18,6 @@ from llm_constructs.service_role import ServiceRole
 RESOURCE_TYPE = "Custom::BedrockSetting"
 
 _FOLDER = "bedrock_settings"
-_LAMBDAS = Path(__file__).parents[2] / "lambdas"
 # Reading, writing and reading again, each with its own retries, and two minutes of waiting until
 # Bedrock knows a role that was just made.
 _TIMEOUT = Duration.minutes(5)
@@ -27,11 +26,24 @@ _MEMORY_MIB = 256
 _ATTEMPTS = 6
 
 
+def setting_code(lambdas: Path) -> lambda_.Code:
+    """Return the code of the function: the package ``bedrock_settings`` in the folder ``lambdas``.
+
+    It needs nothing but the SDK of Lambda's runtime, so no package is installed.
+    """
+    return lambda_.Code.from_asset(
+        str(lambdas),
+        ignore_mode=IgnoreMode.GIT,
+        # The folder is the root that imports start at; the asset holds one package of it.
+        exclude=["*", f"!/{_FOLDER}", f"!/{_FOLDER}/**", "__pycache__"],
+    )
+
+
 class BedrockSetting(Construct):
     """Puts ``configuration`` in force, and on deletion what was in force before.
 
-    ``setting`` is the name that the function in ``lambdas/bedrock_settings`` knows it by, and
-    ``actions`` are what it may call of Bedrock. ``passed_roles`` are the roles in the
+    ``code`` is what :func:`setting_code` returns, and ``setting`` the name that it knows the
+    setting by. ``actions`` are what it may call of Bedrock. ``passed_roles`` are the roles in the
     configuration; ``restorable_roles`` are roles of an earlier configuration that may be passed
     to Bedrock again when that is put back.
 
@@ -47,6 +59,7 @@ class BedrockSetting(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        code: lambda_.Code,
         setting: str,
         configuration: Mapping[str, Any],
         actions: Sequence[str],
@@ -58,11 +71,12 @@ class BedrockSetting(Construct):
         self._key = encryption_key
         self._parameter = f"/llm-constructs/bedrock/{setting}"
         function = self._make_function(
+            code,
             {
                 "SETTING": setting,
                 "RECORD_PARAMETER": self._parameter,
                 **_restorable(restorable_roles),
-            }
+            },
         )
         self._allow_setting(function, actions)
         self._allow_passing(function, [*passed_roles, *restorable_roles])
@@ -77,19 +91,16 @@ class BedrockSetting(Construct):
         # On deletion the function needs its permissions to put the earlier setting back.
         self.resource.node.add_dependency(function)
 
-    def _make_function(self, environment: Mapping[str, str]) -> lambda_.Function:
+    def _make_function(
+        self, code: lambda_.Code, environment: Mapping[str, str]
+    ) -> lambda_.Function:
         group = self._make_log_group("FunctionLogs")
         role = self._make_role("FunctionRole", "Changes a setting of Bedrock's", group)
         function = lambda_.Function(
             self,
             "Function",
             description="Takes a setting of Bedrock's over and gives it back",
-            # `lambdas` is the root that the imports start at; the asset holds this folder alone.
-            code=lambda_.Code.from_asset(
-                str(_LAMBDAS),
-                ignore_mode=IgnoreMode.GIT,
-                exclude=["*", f"!/{_FOLDER}", f"!/{_FOLDER}/**", "__pycache__"],
-            ),
+            code=code,
             handler=f"{_FOLDER}.handler.handler",
             runtime=lambda_.Runtime.PYTHON_3_14,
             architecture=lambda_.Architecture.ARM_64,

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from aws_cdk import RemovalPolicy
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from llm_constructs.bedrock_setting import BedrockSetting
@@ -35,7 +36,8 @@ class DataRetention(Construct):
     """Sets the mode for every caller of Bedrock in this account and region.
 
     Calls through an inference profile count where they are made, not where they are routed to.
-    On deletion the earlier mode is put back.
+    On deletion the earlier mode is put back. ``code`` is what
+    :func:`~llm_constructs.bedrock_setting.setting_code` returns.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class DataRetention(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        code: lambda_.Code,
         mode: RetentionMode,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
@@ -57,6 +60,7 @@ class DataRetention(Construct):
         BedrockSetting(
             self,
             "Setting",
+            code=code,
             setting=SETTING,
             configuration={"mode": mode.value},
             actions=_ACTIONS,

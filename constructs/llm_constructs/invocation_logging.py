@@ -5,6 +5,7 @@ from typing import Any
 
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -36,7 +37,8 @@ class InvocationLogging(Construct):
     are the destinations that were chosen, encrypted with ``key``.
 
     On deletion the earlier configuration is put back. If that wrote to a log group, its role must
-    be among ``restorable_roles``, or the deployment stops before anything is changed.
+    be among ``restorable_roles``, or the deployment stops before anything is changed. ``code`` is
+    what :func:`~llm_constructs.bedrock_setting.setting_code` returns.
 
     The bucket's, key's and role's policies are those that Bedrock documents:
     https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html
@@ -47,6 +49,7 @@ class InvocationLogging(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        code: lambda_.Code,
         logs: InvocationLogs | None = None,
         restorable_roles: Sequence[iam.IRole] = (),
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
@@ -68,6 +71,7 @@ class InvocationLogging(Construct):
         setting = BedrockSetting(
             self,
             "Setting",
+            code=code,
             setting=SETTING,
             configuration=self._configuration(role),
             actions=_ACTIONS,

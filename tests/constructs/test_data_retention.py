@@ -1,19 +1,26 @@
 """Bedrock's data-retention mode."""
 
 import json
+from pathlib import Path
 
 import botocore.session
 import pytest
 
 from bedrock_settings.settings import SettingKind, Settings
-from llm_constructs.bedrock_setting import RESOURCE_TYPE
+from llm_constructs.bedrock_setting import RESOURCE_TYPE, setting_code
 from llm_constructs.data_retention import DataRetention, RetentionMode
 from tests.constructs.synthesis import Template, synthesised
+
+LAMBDAS = Path(__file__).parents[2] / "lambdas"
 
 
 @pytest.fixture(scope="module")
 def template() -> Template:
-    return synthesised(lambda stack: DataRetention(stack, "Retention", mode=RetentionMode.NONE))
+    return synthesised(
+        lambda stack: DataRetention(
+            stack, "Retention", code=setting_code(LAMBDAS), mode=RetentionMode.NONE
+        )
+    )
 
 
 def test_the_modes_are_those_that_bedrock_knows() -> None:

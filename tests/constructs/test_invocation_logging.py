@@ -13,7 +13,7 @@ from aws_cdk import aws_iam as iam
 from botocore.model import StructureShape
 from botocore.validate import ParamValidator
 
-from llm_constructs.bedrock_setting import RESOURCE_TYPE
+from llm_constructs.bedrock_setting import RESOURCE_TYPE, setting_code
 from llm_constructs.data_retention import DataRetention, RetentionMode
 from llm_constructs.invocation_logging import InvocationLogging
 from llm_constructs.service_role import ServiceRole
@@ -22,6 +22,7 @@ from llm_constructs.specs.problem import SpecificationError
 from tests.constructs.rule_packs import open_findings
 from tests.constructs.synthesis import ENVIRONMENT, Template, app, synthesised
 
+LAMBDAS = Path(__file__).parents[2] / "lambdas"
 EVERYWHERE = InvocationLogs(
     destinations=frozenset(LogDestination), data=frozenset({LoggedData.TEXT, LoggedData.IMAGE})
 )
@@ -33,7 +34,9 @@ FROM_BEDROCK = {
 
 
 def logging_template(logs: InvocationLogs | None = None) -> Template:
-    return synthesised(lambda stack: InvocationLogging(stack, "Logging", logs=logs))
+    return synthesised(
+        lambda stack: InvocationLogging(stack, "Logging", code=setting_code(LAMBDAS), logs=logs)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +209,10 @@ def test_an_earlier_settings_role_may_be_passed_when_it_is_named() -> None:
     arn = "arn:aws:iam::111111111111:role/audit"
     template = synthesised(
         lambda stack: InvocationLogging(
-            stack, "Logging", restorable_roles=[iam.Role.from_role_arn(stack, "Audit", arn)]
+            stack,
+            "Logging",
+            code=setting_code(LAMBDAS),
+            restorable_roles=[iam.Role.from_role_arn(stack, "Audit", arn)],
         )
     )
     (statement,) = [s for s in function_statements(template) if s["Action"] == "iam:PassRole"]
@@ -236,7 +242,7 @@ def test_the_functions_settings_accept_its_environment(everywhere: Template) -> 
 def test_the_asset_can_be_imported_by_itself(tmp_path: Path) -> None:
     root = app()
     stack = cdk.Stack(root, "Test", env=ENVIRONMENT)
-    InvocationLogging(stack, "Logging")
+    InvocationLogging(stack, "Logging", code=setting_code(LAMBDAS))
     assembly = root.synth()
     (function,) = functions(Template(assembly.get_stack_by_name("Test").template))
     digest = function["Code"]["S3Key"].removesuffix(".zip")
@@ -254,7 +260,9 @@ def test_the_asset_can_be_imported_by_itself(tmp_path: Path) -> None:
 def test_readers_may_read_both_destinations() -> None:
     def build(stack: cdk.Stack) -> None:
         reader = iam.Role(stack, "Reader", assumed_by=iam.AccountRootPrincipal())
-        InvocationLogging(stack, "Logging", logs=EVERYWHERE).grant_read(reader)
+        InvocationLogging(stack, "Logging", code=setting_code(LAMBDAS), logs=EVERYWHERE).grant_read(
+            reader
+        )
 
     policies = synthesised(build).of_type("AWS::IAM::Policy")
     (policy,) = [p["Properties"] for name, p in policies.items() if name.startswith("Reader")]
@@ -290,7 +298,9 @@ def test_no_rule_pack_finds_anything(tmp_path: Path) -> None:
         reader.add_to_policy(
             iam.PolicyStatement(actions=["sts:GetCallerIdentity"], resources=["arn:aws:sts:::a"])
         )
-        InvocationLogging(stack, "Logging", logs=EVERYWHERE, restorable_roles=[reader])
-        DataRetention(stack, "Retention", mode=RetentionMode.NONE)
+        InvocationLogging(
+            stack, "Logging", code=setting_code(LAMBDAS), logs=EVERYWHERE, restorable_roles=[reader]
+        )
+        DataRetention(stack, "Retention", code=setting_code(LAMBDAS), mode=RetentionMode.NONE)
 
     assert open_findings(build, tmp_path) == set()
