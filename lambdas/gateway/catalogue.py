@@ -14,7 +14,6 @@ from gateway.governance.identity import Caller
 
 Capability = Literal[
     "document",
-    "guarded_images",
     "image",
     "json_schema",
     "prompt_cache",

@@ -25,7 +25,6 @@ from tests.lambdas.governance.emulator import Emulator
 
 EVERYTHING = [
     "document",
-    "guarded_images",
     "image",
     "json_schema",
     "prompt_cache",

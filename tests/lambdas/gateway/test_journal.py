@@ -139,6 +139,8 @@ def test_no_route_and_no_fault_leaks_a_canary(
     captured = capfd.readouterr()
     written = captured.out + captured.err
     assert metrics(written)
+    assert gateway.key not in written
+    assert gateway.key.rpartition("_")[2] not in written
     for canary in CANARIES:
         assert canary not in written
         assert canary.replace(" ", "") not in written
