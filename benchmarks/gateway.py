@@ -220,6 +220,7 @@ def serve(threads: int) -> None:
         identity="",
         oidc=None,
         guardrail=None,
+        log_guardrail=None,
         timeouts=Timeouts(),
         largest_body=1_000_000,
         host="127.0.0.1",

@@ -10,6 +10,7 @@ from gateway.app import GatewayApplication, Parts
 from gateway.bedrock import create_client
 from gateway.breaker import CircuitBreaker
 from gateway.embedding_service import EmbeddingService
+from gateway.governance.anonymizer import GuardrailAnonymizer
 from gateway.governance.api_keys import ApiKeyAuthenticator
 from gateway.governance.directory import Directory
 from gateway.governance.idempotency import IdempotencyStore
@@ -52,7 +53,7 @@ def create_application(
         read_timeout_seconds=settings.timeouts.deadline_seconds + LEASE_MARGIN_SECONDS,
         connections=settings.threads,
     )
-    journal = create_journal(settings)
+    journal = _journal(settings, bedrock)
     return GatewayApplication(
         Parts(
             catalogue=settings.catalogue,
@@ -81,12 +82,14 @@ def create_application(
     )
 
 
-def create_journal(settings: Settings) -> Journal:
-    """Return the request log with the teams' redactors, and the metrics."""
+def _journal(settings: Settings, bedrock: Any) -> Journal:
     keys = VersionedSecret(_client("secretsmanager", settings), settings.pseudonym_secret)
-    return GovernedJournal(
-        settings.catalogue, RequestLog(Redactors(keys)), Telemetry(settings.environment)
-    )
+    anonymizer = None
+    if settings.log_guardrail:
+        second = settings.log_guardrail
+        anonymizer = GuardrailAnonymizer(bedrock, second.identifier, second.version)
+    log = RequestLog(Redactors(keys), anonymizer=anonymizer)
+    return GovernedJournal(settings.catalogue, log, Telemetry(settings.environment))
 
 
 def _authenticator(settings: Settings, directory: Directory) -> Authenticator:

@@ -33,6 +33,7 @@ class Oidc:
 class Settings:
     """What the environment says. Times are in seconds, sizes in bytes.
 
+    ``guardrail`` goes with every call; ``log_guardrail`` masks the log's texts a second time.
     ``identity`` says who checks credentials: ``request-context`` trusts API Gateway and must be
     used behind it only; ``credentials`` checks keys and tokens in this process.
     """
@@ -46,6 +47,7 @@ class Settings:
     identity: str
     oidc: Oidc | None
     guardrail: Guardrail | None
+    log_guardrail: Guardrail | None
     timeouts: Timeouts
     largest_body: int
     host: str
@@ -71,7 +73,8 @@ class Settings:
             pseudonym_secret=reader.text("GATEWAY_PSEUDONYM_SECRET"),
             identity=identity,
             oidc=_oidc(reader),
-            guardrail=_guardrail(reader),
+            guardrail=_guardrail(reader, "GATEWAY_GUARDRAIL"),
+            log_guardrail=_guardrail(reader, "GATEWAY_LOG_GUARDRAIL"),
             timeouts=Timeouts(
                 deadline_seconds=reader.seconds("GATEWAY_DEADLINE_SECONDS", 840),
                 heartbeat_seconds=reader.seconds("GATEWAY_HEARTBEAT_SECONDS", 10),
@@ -160,12 +163,9 @@ def _oidc(reader: _Reader) -> Oidc | None:
     return Oidc(issuer, tuple(filter(None, audiences.split(","))), claim)
 
 
-def _guardrail(reader: _Reader) -> Guardrail | None:
-    identifier = reader.optional("GATEWAY_GUARDRAIL_ID")
-    version = reader.optional("GATEWAY_GUARDRAIL_VERSION")
+def _guardrail(reader: _Reader, prefix: str) -> Guardrail | None:
+    identifier = reader.optional(f"{prefix}_ID")
+    version = reader.optional(f"{prefix}_VERSION")
     if bool(identifier) != bool(version):
-        reader.refuse(
-            "GATEWAY_GUARDRAIL_ID and GATEWAY_GUARDRAIL_VERSION belong together: set both or "
-            "neither."
-        )
+        reader.refuse(f"{prefix}_ID and {prefix}_VERSION belong together: set both or neither.")
     return Guardrail(identifier, version) if identifier and version else None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 import threading
 import time
@@ -22,6 +23,9 @@ OPERATIONS = {
     "invoke": "InvokeModel",
     "count-tokens": "CountTokens",
 }
+GUARDRAIL_PATH = re.compile(
+    r"/guardrail/(?P<guardrailIdentifier>[^/]+)/version/(?P<guardrailVersion>[^/]+)/apply"
+)
 # A wait on a gate ends by itself, so that a failed test cannot hold a thread for ever.
 LONGEST_WAIT_SECONDS = 30
 
@@ -88,9 +92,9 @@ class FakeBedrock:
         with self._lock:
             return self._gates.setdefault(name, threading.Event())
 
-    def answer(self, call: RecordedCall) -> Reply:
-        """Record the call and return its answer."""
-        params = {"modelId": call.model_id, **call.params}
+    def answer(self, call: RecordedCall, in_path: dict[str, str]) -> Reply:
+        """Record the call and return its answer; ``in_path`` are parameters of its address."""
+        params = {**in_path, **call.params}
         if call.operation == "InvokeModel":
             # The body is the payload itself, and not base64 within JSON.
             params["body"] = call.params["body"].encode()
@@ -137,12 +141,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/fake/script":
             self.server.fake.script(*(Reply(**item) for item in json.loads(raw)))
             return self._json(200, {"queued": True})
+        guardrail = GUARDRAIL_PATH.fullmatch(self.path)
+        if guardrail:
+            return self._apply_guardrail(guardrail, json.loads(raw))
         _, _, model, action = self.path.split("/", 3)
         name = OPERATIONS.get(action)
         if name is None:
             return self._json(404, {"message": f"There is no operation at {self.path}."})
-        call = RecordedCall(name, unquote(model), self._params(name, raw))
-        return self._answer(call, self.server.fake.answer(call))
+        params = self._params(name, raw)
+        call = RecordedCall(name, unquote(model), params)
+        return self._answer(call, self.server.fake.answer(call, {"modelId": call.model_id}))
 
     def do_GET(self) -> None:
         """Return the recorded calls, for whoever drives the fake from another process."""
@@ -172,6 +180,27 @@ class _Handler(BaseHTTPRequestHandler):
         if call.operation == "CountTokens":
             return self._json(200, {"inputTokens": max(1, len(json.dumps(call.params)) // 4)})
         return self._invoke(json.loads(call.params["body"]), reply)
+
+    def _apply_guardrail(self, path: re.Match[str], params: dict[str, Any]) -> None:
+        """Answer as a guardrail that masks what the script says, and nothing without one."""
+        call = RecordedCall("ApplyGuardrail", unquote(path["guardrailIdentifier"]), params)
+        reply = self.server.fake.answer(call, path.groupdict())
+        if reply.error:
+            return self._answer(call, reply)
+        texts = [block["text"]["text"] for block in params["content"]]
+        masked = texts
+        for value, mask in reply.masks.items():
+            masked = [text.replace(value, mask) for text in masked]
+        intervened = masked != texts
+        return self._json(
+            200,
+            {
+                "usage": {},
+                "action": "GUARDRAIL_INTERVENED" if intervened else "NONE",
+                "outputs": [{"text": text} for text in masked] if intervened else [],
+                "assessments": [],
+            },
+        )
 
     def _invoke(self, body: dict[str, Any], reply: Reply) -> None:
         """Answer as an embedding model, Titan's or Cohere's by the members of the request."""

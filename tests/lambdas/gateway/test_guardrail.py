@@ -94,3 +94,40 @@ def test_an_intervention_is_a_content_filter(guarded: GatewayStack) -> None:
         )
     assert answer.choices[0].finish_reason == "content_filter"
     assert answer.choices[0].message.content == "No."
+
+
+def test_a_second_guardrail_masks_the_log_and_not_the_answer(
+    emulator: Emulator, capfd: pytest.CaptureFixture[str]
+) -> None:
+    variables = {"GATEWAY_LOG_GUARDRAIL_ID": "mask01", "GATEWAY_LOG_GUARDRAIL_VERSION": "2"}
+    masks = Reply(masks={"Ada Example": "{NAME}"})
+    with (
+        FakeBedrock() as bedrock,
+        running_gateway(emulator, bedrock, variables) as gateway,
+        gateway.openai() as client,
+    ):
+        bedrock.script(Reply(text_steps("I am Ada Example.")), masks, masks)
+        answer = client.chat.completions.create(model="plain", messages=hello("Ada Example?"))
+        applied = [call.model_id for call in bedrock.calls if call.operation == "ApplyGuardrail"]
+    written = capfd.readouterr().out
+    assert answer.choices[0].message.content == "I am Ada Example."
+    assert applied == ["mask01", "mask01"]
+    assert "I am {NAME}." in written
+    assert "Ada Example" not in written
+
+
+def test_text_that_the_second_guardrail_did_not_see_is_not_logged(
+    emulator: Emulator, capfd: pytest.CaptureFixture[str]
+) -> None:
+    variables = {"GATEWAY_LOG_GUARDRAIL_ID": "mask01", "GATEWAY_LOG_GUARDRAIL_VERSION": "2"}
+    refusal = Reply(error={"code": "AccessDeniedException", "message": "no"})
+    with (
+        FakeBedrock() as bedrock,
+        running_gateway(emulator, bedrock, variables) as gateway,
+        gateway.openai() as client,
+    ):
+        bedrock.script(Reply(text_steps("I am Ada Example.")), refusal)
+        client.chat.completions.create(model="plain", messages=hello())
+    written = capfd.readouterr().out
+    assert '"redaction_failed": true' in written
+    assert "Ada Example" not in written
