@@ -1,21 +1,23 @@
 """The redactor, measured on the corpus and tried with hostile text."""
 
 import time
-from collections import defaultdict
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.governance.redaction import Redaction, Redactor
+from gateway.governance.redaction import Redactor
 from tests.lambdas.governance.corpus import generate
+from tests.lambdas.governance.redaction_report import measure, tables, untouched
 from tests.lambdas.governance.samples import CORPUS, held_out, negatives, positives
 
+ROOT = Path(__file__).parents[3]
 KEY = b"k" * 32
 
 RECALL_FLOOR = 0.99
 """Of all samples; what a change may not fall below."""
-RECALL_FLOOR_PER_KIND = 0.9
+FLOOR_PER_KIND = 0.9
 HELD_OUT_FLOOR = 0.8
 """Of the samples that no pattern was changed for; 0.825 when they were written."""
 BY_SHAPE = {"EMAIL", "IP_ADDRESS", "CARD", "IBAN", "UK_NINO", "CA_SIN"}
@@ -29,10 +31,6 @@ SECONDS_PER_MEGABYTE = 12.0
 @pytest.fixture
 def redactor() -> Redactor:
     return Redactor(KEY, "search")
-
-
-def is_found(sample_value: str, redaction: Redaction) -> bool:
-    return sample_value not in redaction.text and redaction.total > 0
 
 
 def test_the_corpus_is_what_its_script_writes() -> None:
@@ -52,62 +50,34 @@ def test_the_corpus_is_large_and_in_many_languages() -> None:
     assert len(negatives()) >= 100
 
 
-def test_recall_and_precision_per_kind_hold_their_floors(
+def test_recall_and_precision_hold_their_floors(
     redactor: Redactor, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found: dict[str, int] = defaultdict(int)
-    samples: dict[str, int] = defaultdict(int)
-    right: dict[str, int] = defaultdict(int)
-    wrong: dict[str, int] = defaultdict(int)
-    for sample in positives():
-        redaction = redactor.scan(sample.text)
-        samples[sample.kind] += 1
-        found[sample.kind] += is_found(sample.value, redaction)
-        for kind, count in redaction.counts.items():
-            expected = sample.text.count(sample.value) if kind == sample.kind else 0
-            right[kind] += min(count, expected)
-            # Another kind's name for the same value is a wrong label, not a wrong redaction.
-            wrong[kind] += max(0, count - expected) if redaction.total > expected else 0
-    untouched = 0
-    for text in negatives():
-        redaction = redactor.scan(text)
-        untouched += redaction.text == text
-        for kind, count in redaction.counts.items():
-            wrong[kind] += count
-
+    measurement = measure(positives(), redactor)
     with capsys.disabled():
-        print(f"\n{'kind':20} {'samples':>8} {'recall':>7} {'precision':>9}")  # noqa: T201
-        for kind in sorted(samples):
-            precision = right[kind] / ((right[kind] + wrong[kind]) or 1)
-            recall = found[kind] / samples[kind]
-            print(f"{kind:20} {samples[kind]:8} {recall:7.3f} {precision:9.3f}")  # noqa: T201
-    recall = sum(found.values()) / sum(samples.values())
-    precision = sum(found.values()) / (sum(found.values()) + sum(wrong.values()))
-    assert recall >= RECALL_FLOOR
-    assert precision >= PRECISION_FLOOR
-    assert untouched / len(negatives()) >= NEGATIVES_UNTOUCHED_FLOOR
-    low = {kind for kind in samples if found[kind] / samples[kind] < RECALL_FLOOR_PER_KIND}
+        print(f"\n{tables()}")  # noqa: T201
+    assert measurement.total.recall >= RECALL_FLOOR
+    assert measurement.total.precision >= PRECISION_FLOOR
+    low = {kind for kind, count in measurement.kinds.items() if count.recall < FLOOR_PER_KIND}
     assert low == set()
+    blind = {
+        locale for locale, count in measurement.locales.items() if count.samples - count.found > 1
+    }
+    assert blind == set()
+    assert untouched(redactor) >= NEGATIVES_UNTOUCHED_FLOOR
 
 
 def test_values_in_sentences_that_nobody_foresaw_are_found_by_their_shape(
-    redactor: Redactor, capsys: pytest.CaptureFixture[str]
+    redactor: Redactor,
 ) -> None:
-    samples = held_out()
-    missed = [sample for sample in samples if sample.value in redactor.redact(sample.text)]
-    recall = 1 - len(missed) / len(samples)
-    with capsys.disabled():
-        print(f"\nheld out: {len(samples)} samples, recall {recall:.3f}")  # noqa: T201
-    assert recall >= HELD_OUT_FLOOR
-    assert not [sample for sample in missed if sample.kind in BY_SHAPE]
+    assert measure(held_out(), redactor).total.recall >= HELD_OUT_FLOOR
+    shaped = [sample for sample in held_out() if sample.kind in BY_SHAPE]
+    assert not [sample for sample in shaped if sample.value in redactor.redact(sample.text)]
 
 
-def test_recall_per_locale_has_no_blind_spot(redactor: Redactor) -> None:
-    missed: dict[str, list[str]] = defaultdict(list)
-    for sample in positives():
-        if not is_found(sample.value, redactor.scan(sample.text)):
-            missed[sample.locale].append(sample.text)
-    assert {locale: texts for locale, texts in missed.items() if len(texts) > 1} == {}
+def test_the_documentation_tells_what_is_measured() -> None:
+    """Print the tables with `python -m tests.lambdas.governance.redaction_report`."""
+    assert tables() in (ROOT / "docs" / "governance.md").read_text(encoding="utf-8")
 
 
 def test_all_samples_in_one_text_are_found_too(redactor: Redactor) -> None:
