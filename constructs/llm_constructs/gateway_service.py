@@ -193,7 +193,7 @@ class GatewayService(Construct):
             self,
             "TaskSecurityGroup",
             vpc=self._vpc,
-            description="The gateway's containers",
+            description="Containers of the gateway",
             allow_all_outbound=False,
         )
         group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(_HTTPS), "AWS, and OIDC keys")

@@ -1,7 +1,9 @@
-"""What the five rule packs, and the audit of acknowledgements, say of a stack."""
+"""What the five rule packs, the audit of acknowledgements and cfn-lint say of a stack."""
 
 import contextlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,3 +31,13 @@ def open_findings(build: Callable[[cdk.Stack], object], outdir: Path) -> set[str
         for violation in plugin["violations"]
         for where in violation["violatingConstructs"]
     }
+
+
+def lint_findings(outdir: Path) -> str:
+    """Return what cfn-lint says of the template that :func:`open_findings` left in ``outdir``.
+
+    Warnings are left to ``make lint-templates``.
+    """
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--ignore-checks", "W"]
+    command += ["--regions", str(ENVIRONMENT.region), "--", str(outdir / "Test.template.json")]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout

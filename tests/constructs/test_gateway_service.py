@@ -28,7 +28,7 @@ from gateway.settings import BY_ITSELF, Settings
 from llm_constructs.gateway_service import LONGEST_CALL, PORT, GatewayService
 from llm_constructs.specs.gateway_service import FARGATE_MEMORY_MIB, ServiceCapacity
 from llm_constructs.specs.problem import SpecificationError
-from tests.constructs.rule_packs import open_findings
+from tests.constructs.rule_packs import lint_findings, open_findings
 from tests.constructs.synthesis import Template, synthesised
 from tests.lambdas.gateway.stack import MODELS
 
@@ -53,9 +53,9 @@ def gateway(stack: cdk.Stack, **options: Any) -> GatewayService:
         vpc_id="vpc-0123456789abcdef0",
         vpc_cidr_block="10.0.0.0/16",
         availability_zones=["us-east-2a", "us-east-2b"],
-        private_subnet_ids=["subnet-private-a", "subnet-private-b"],
+        private_subnet_ids=["subnet-0000000a", "subnet-0000000b"],
         private_subnet_route_table_ids=["rtb-private-a", "rtb-private-b"],
-        public_subnet_ids=["subnet-public-a", "subnet-public-b"],
+        public_subnet_ids=["subnet-0000000c", "subnet-0000000d"],
         public_subnet_route_table_ids=["rtb-public", "rtb-public"],
     )
     repository = ecr.Repository.from_repository_name(stack, "Repository", "gateway")
@@ -89,7 +89,7 @@ def attributes(properties: dict[str, Any], member: str) -> dict[str, Any]:
 def test_the_load_balancer_is_private_and_protected(template: Template) -> None:
     balancer = template.only("AWS::ElasticLoadBalancingV2::LoadBalancer")
     assert balancer["Scheme"] == "internal"
-    assert balancer["Subnets"] == ["subnet-private-a", "subnet-private-b"]
+    assert balancer["Subnets"] == ["subnet-0000000a", "subnet-0000000b"]
     told = attributes(balancer, "LoadBalancerAttributes")
     assert told["deletion_protection.enabled"] == "true"
     assert told["routing.http.drop_invalid_header_fields.enabled"] == "true"
@@ -100,10 +100,10 @@ def test_an_internet_facing_load_balancer_stands_in_the_public_subnets() -> None
     facing = synthesised(lambda stack: gateway(stack, internet_facing=True))
     balancer = facing.only("AWS::ElasticLoadBalancingV2::LoadBalancer")
     assert balancer["Scheme"] == "internet-facing"
-    assert balancer["Subnets"] == ["subnet-public-a", "subnet-public-b"]
+    assert balancer["Subnets"] == ["subnet-0000000c", "subnet-0000000d"]
     service = facing.only("AWS::ECS::Service")
     network = service["NetworkConfiguration"]["AwsvpcConfiguration"]
-    assert network["Subnets"] == ["subnet-private-a", "subnet-private-b"]
+    assert network["Subnets"] == ["subnet-0000000a", "subnet-0000000b"]
 
 
 def test_a_silent_call_outlives_the_gateways_own_deadline(template: Template) -> None:
@@ -271,8 +271,9 @@ def test_every_problem_of_a_capacity_is_told_at_once() -> None:
     }
 
 
-def test_no_rule_pack_finds_anything(tmp_path: Path) -> None:
+def test_no_rule_pack_and_no_linter_finds_anything(tmp_path: Path) -> None:
     assert open_findings(gateway, tmp_path) == set()
+    assert lint_findings(tmp_path) == ""
 
 
 def test_the_image_runs_as_nobody_on_the_port_that_the_service_asks() -> None:

@@ -19,7 +19,7 @@ from llm_constructs.invocation_logging import InvocationLogging
 from llm_constructs.service_role import ServiceRole
 from llm_constructs.specs.invocation_logging import InvocationLogs, LogDestination, LoggedData
 from llm_constructs.specs.problem import SpecificationError
-from tests.constructs.rule_packs import open_findings
+from tests.constructs.rule_packs import lint_findings, open_findings
 from tests.constructs.synthesis import ENVIRONMENT, Template, app, synthesised
 
 LAMBDAS = Path(__file__).parents[2] / "lambdas"
@@ -287,7 +287,7 @@ def test_logs_to_nowhere_are_refused() -> None:
         InvocationLogs(destinations=frozenset())
 
 
-def test_no_rule_pack_finds_anything(tmp_path: Path) -> None:
+def test_no_rule_pack_and_no_linter_finds_anything(tmp_path: Path) -> None:
     def build(stack: cdk.Stack) -> None:
         reader = ServiceRole(
             stack,
@@ -304,3 +304,4 @@ def test_no_rule_pack_finds_anything(tmp_path: Path) -> None:
         DataRetention(stack, "Retention", code=setting_code(LAMBDAS), mode=RetentionMode.NONE)
 
     assert open_findings(build, tmp_path) == set()
+    assert lint_findings(tmp_path) == ""
