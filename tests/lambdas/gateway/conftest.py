@@ -1,6 +1,7 @@
 """What the gateway's tests share: one gateway for the session, reset before each test."""
 
 from collections.abc import Iterator
+from unittest import mock
 
 import anthropic
 import openai
@@ -29,6 +30,14 @@ def exporter() -> InMemorySpanExporter:
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     return exporter
+
+
+@pytest.fixture(scope="session", autouse=True)
+def retries_without_waits() -> Iterator[None]:
+    """Let botocore retry at once: its random waits would be a quarter of these tests' time."""
+    wait = "botocore.retries.standard.ExponentialBackoff.delay_amount"
+    with mock.patch(wait, return_value=0):
+        yield
 
 
 @pytest.fixture(scope="session")

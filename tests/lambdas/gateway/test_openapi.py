@@ -10,7 +10,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.lambdas.gateway.stack import MODELS, GatewayStack
 
-EXAMPLES_PER_OPERATION = 25
+EXAMPLES = 60
 
 
 def document(gateway: GatewayStack) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def test_no_request_that_fits_the_document_breaks_the_gateway(gateway: GatewaySt
     statuses = set()
 
     @hypothesis.settings(
-        max_examples=EXAMPLES_PER_OPERATION * 4,
+        max_examples=EXAMPLES,
         deadline=None,
         database=None,
         derandomize=True,

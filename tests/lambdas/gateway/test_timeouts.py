@@ -21,7 +21,7 @@ def module_gateway(emulator: Emulator) -> Iterator[GatewayStack]:
     variables = {
         "GATEWAY_HEARTBEAT_SECONDS": "0.2",
         "GATEWAY_FIRST_EVENT_SECONDS": "0.3",
-        "GATEWAY_DEADLINE_SECONDS": "1",
+        "GATEWAY_DEADLINE_SECONDS": "0.8",
     }
     with FakeBedrock() as bedrock, running_gateway(emulator, bedrock, variables) as gateway:
         yield gateway
