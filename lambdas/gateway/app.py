@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from botocore.exceptions import BotoCoreError, ClientError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
@@ -145,6 +146,13 @@ class GatewayApplication:
             response = self._dispatch(request, request_id)
         except ApiError as error:
             response = _error(error, request.path, request_id)
+        except (BotoCoreError, ClientError) as problem:
+            # Bedrock's own are translated where they arise: these are of keys and budgets.
+            _log_defect(problem, request_id)
+            unavailable = UnavailableError(
+                "Keys and budgets cannot be checked at present. Try again soon.", retry_after=1
+            )
+            response = _error(unavailable, request.path, request_id)
         except Exception as problem:  # A client gets a sentence, never a stack trace.
             _log_defect(problem, request_id)
             message = "The gateway failed. Report the request id to your platform team."

@@ -21,7 +21,6 @@ OPERATIONS = {
     "converse": "Converse",
     "converse-stream": "ConverseStream",
     "invoke": "InvokeModel",
-    "count-tokens": "CountTokens",
 }
 GUARDRAIL_PATH = re.compile(
     r"/guardrail/(?P<guardrailIdentifier>[^/]+)/version/(?P<guardrailVersion>[^/]+)/apply"
@@ -177,8 +176,6 @@ class _Handler(BaseHTTPRequestHandler):
             for step in reply.steps:
                 self._hold(step)
             return self._json(200, whole_answer(reply.steps))
-        if call.operation == "CountTokens":
-            return self._json(200, {"inputTokens": max(1, len(json.dumps(call.params)) // 4)})
         return self._invoke(json.loads(call.params["body"]), reply)
 
     def _apply_guardrail(self, path: re.Match[str], params: dict[str, Any]) -> None:

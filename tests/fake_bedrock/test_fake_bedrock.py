@@ -13,7 +13,7 @@ import pytest
 from botocore.config import Config
 from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
 from botocore.exceptions import ClientError, EventStreamError
-from hypothesis import given, strategies
+from hypothesis import given, settings, strategies
 
 from ops.fake_bedrock import eventstream
 from ops.fake_bedrock.reply import Reply, text_steps, tool_steps
@@ -49,6 +49,7 @@ def client(fake: FakeBedrock) -> Any:
     return client_of(fake.endpoint_url)
 
 
+@settings(deadline=None)
 @given(
     name=strategies.text(strategies.characters(codec="ascii"), min_size=1, max_size=50),
     text=strategies.text(),
@@ -62,6 +63,7 @@ def test_botocore_reads_what_was_encoded(name: str, text: str) -> None:
     assert json.loads(message.payload) == {"text": text}
 
 
+@settings(deadline=None)
 @given(position=strategies.integers(min_value=0, max_value=60))
 def test_botocore_notices_a_flipped_bit(position: int) -> None:
     data = bytearray(eventstream.event("contentBlockStop", {"contentBlockIndex": 0}))

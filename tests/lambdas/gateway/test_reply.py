@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies
+from hypothesis import given, settings, strategies
 from openai.lib.streaming.chat._completions import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
@@ -72,6 +72,7 @@ def reply_of(events: Any) -> Reply:
     return reply
 
 
+@settings(deadline=None)
 @given(blocks=BLOCKS, stops=strategies.booleans())
 def test_a_stream_says_what_the_whole_answer_says(
     blocks: list[list[dict[str, Any]]], stops: bool
@@ -80,6 +81,7 @@ def test_a_stream_says_what_the_whole_answer_says(
     assert reply_of(of_stream(steps)) == reply_of(of_answer(whole_answer(steps)))
 
 
+@settings(deadline=None)
 @given(blocks=BLOCKS)
 def test_openais_client_puts_the_chunks_together_to_the_whole_answer(
     blocks: list[list[dict[str, Any]]],
@@ -109,6 +111,7 @@ def test_openais_client_puts_the_chunks_together_to_the_whole_answer(
     assert details == expected.get("reasoning_details", [])
 
 
+@settings(deadline=None)
 @given(blocks=BLOCKS, cut=strategies.integers(min_value=1, max_value=2))
 def test_a_stream_without_its_end_is_an_error(blocks: list[list[dict[str, Any]]], cut: int) -> None:
     steps = [step for step in stream_of(blocks, stops=True) if "messageStop" not in step]
@@ -116,6 +119,7 @@ def test_a_stream_without_its_end_is_an_error(blocks: list[list[dict[str, Any]]]
         list(of_stream(steps[: len(steps) - cut + 1]))
 
 
+@settings(deadline=None)
 @given(name=strategies.text(max_size=300))
 def test_a_documents_name_has_only_what_bedrock_allows(name: str) -> None:
     kept = document_name(name)

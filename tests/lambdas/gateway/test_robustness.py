@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import openai
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from werkzeug.test import Client
 
+from gateway.app import GatewayApplication, Parts
 from gateway.bedrock import fault
+from gateway.catalogue import Catalogue
 from gateway.errors import ModelError, TimedOutError
 from gateway.governance.budget import Amounts, BudgetUnavailable, Reservation
 from gateway.service import Accounts
@@ -96,19 +100,46 @@ class TestBedrock:
         assert isinstance(fault(ConnectTimeoutError(endpoint_url="https://x")), TimedOutError)
 
 
-def test_a_defect_is_a_sentence_and_a_line_that_quotes_nothing(
+def defects(captured: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in captured.splitlines() if '"defect"' in line]
+
+
+def test_keys_that_cannot_be_checked_are_a_503(
     emulator: Emulator, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with FakeBedrock() as bedrock, running_gateway(emulator, bedrock) as gateway:
         emulator.secrets_manager().delete_secret(
             SecretId=gateway.settings.pepper_secret, ForceDeleteWithoutRecovery=True
         )
-        with gateway.openai() as client, pytest.raises(openai.InternalServerError) as defect:
+        with gateway.openai() as client, pytest.raises(openai.InternalServerError) as refusal:
             client.models.list()
-    assert defect.value.code == "internal_error"
-    (line,) = [json.loads(x) for x in capfd.readouterr().err.splitlines() if "defect" in x]
-    assert line["request_id"] == defect.value.request_id
-    assert set(line) == {"level", "event", "request_id", "error", "where"}
+    assert refusal.value.status_code == 503
+    (line,) = defects(capfd.readouterr().err)
+    assert line["request_id"] == refusal.value.request_id
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/messages"])
+def test_a_defect_is_a_sentence_and_a_line_that_quotes_nothing(
+    capfd: pytest.CaptureFixture[str], path: str
+) -> None:
+    class Defective:
+        def authenticate(self, headers: Mapping[str, str]) -> Any:
+            raise KeyError(headers["Authorization"])
+
+    nothing: Any = None
+    catalogue = Catalogue.parse(json.dumps(MODELS))
+    authenticator: Any = Defective()
+    parts = Parts(catalogue, authenticator, nothing, nothing, nothing, nothing, 1000)
+    client = Client(GatewayApplication(parts))
+    method = "POST" if path == "/v1/messages" else "GET"
+    response = client.open(path, method=method, headers={"Authorization": "Bearer secret"})
+    assert response.status_code == 500
+    assert "secret" not in response.text
+    assert "platform team" in response.text
+    (line,) = defects(capfd.readouterr().err)
+    assert line["error"] == "KeyError"
+    assert line["request_id"] == response.headers["x-request-id"]
+    assert "secret" not in json.dumps(line)
 
 
 def test_the_process_serves_and_stops_when_told_to(emulator: Emulator) -> None:

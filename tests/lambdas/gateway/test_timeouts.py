@@ -17,54 +17,63 @@ NEVER = {"wait": "never"}
 
 
 @pytest.fixture(scope="module")
-def module_gateway(emulator: Emulator) -> Iterator[GatewayStack]:
-    variables = {
-        "GATEWAY_HEARTBEAT_SECONDS": "0.2",
-        "GATEWAY_FIRST_EVENT_SECONDS": "0.3",
-        "GATEWAY_DEADLINE_SECONDS": "0.8",
-    }
+def beating_gateway(emulator: Emulator) -> Iterator[GatewayStack]:
+    variables = {"GATEWAY_HEARTBEAT_SECONDS": "0.1", "GATEWAY_FIRST_EVENT_SECONDS": "0.1"}
+    with FakeBedrock() as bedrock, running_gateway(emulator, bedrock, variables) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def hasty_gateway(emulator: Emulator) -> Iterator[GatewayStack]:
+    variables = {"GATEWAY_DEADLINE_SECONDS": "0.8", "GATEWAY_FIRST_EVENT_SECONDS": "0.3"}
     with FakeBedrock() as bedrock, running_gateway(emulator, bedrock, variables) as gateway:
         yield gateway
 
 
 @pytest.fixture
-def hasty(module_gateway: GatewayStack) -> Iterator[GatewayStack]:
-    module_gateway.reset()
-    yield module_gateway
-    module_gateway.bedrock.gate("never").set()
+def beating(beating_gateway: GatewayStack) -> GatewayStack:
+    beating_gateway.reset()
+    return beating_gateway
 
 
-def test_a_gap_is_bridged_by_comments_that_clients_skip(hasty: GatewayStack) -> None:
-    hasty.bedrock.script(Reply([START, FIRST, {"wait": "gap"}, *REST]))
+@pytest.fixture
+def hasty(hasty_gateway: GatewayStack) -> Iterator[GatewayStack]:
+    hasty_gateway.reset()
+    yield hasty_gateway
+    hasty_gateway.bedrock.gate("never").set()
+
+
+def test_a_gap_is_bridged_by_comments_that_clients_skip(beating: GatewayStack) -> None:
+    beating.bedrock.script(Reply([START, FIRST, {"wait": "gap"}, *REST]))
     body = {"model": "plain", "messages": hello(), "stream": True}
-    with hasty.http() as http, http.stream("POST", "/v1/chat/completions", json=body) as response:
+    with beating.http() as http, http.stream("POST", "/v1/chat/completions", json=body) as response:
         lines = []
         for line in response.iter_lines():
             lines.append(line)
             if line == ": heartbeat":
-                hasty.bedrock.gate("gap").set()
+                beating.bedrock.gate("gap").set()
     assert ": heartbeat" in lines
     assert lines[-2:] == ["data: [DONE]", ""]
 
 
-def test_anthropics_heartbeat_is_a_ping(hasty: GatewayStack) -> None:
-    hasty.bedrock.script(Reply([START, FIRST, {"wait": "gap"}, *REST]))
+def test_anthropics_heartbeat_is_a_ping(beating: GatewayStack) -> None:
+    beating.bedrock.script(Reply([START, FIRST, {"wait": "gap"}, *REST]))
     body = {"model": "plain", "messages": hello(), "stream": True, "max_tokens": 9}
     kinds = []
-    with hasty.http() as http, http.stream("POST", "/v1/messages", json=body) as response:
+    with beating.http() as http, http.stream("POST", "/v1/messages", json=body) as response:
         for line in response.iter_lines():
             if line.startswith("event: "):
                 kinds.append(line.removeprefix("event: "))
             if line == "event: ping":
-                hasty.bedrock.gate("gap").set()
+                beating.bedrock.gate("gap").set()
     assert "ping" in kinds
     assert kinds[-1] == "message_stop"
 
 
-def test_anthropics_client_skips_the_heartbeats(hasty: GatewayStack) -> None:
-    hasty.bedrock.script(Reply([START, FIRST, {"pause": 0.5}, *REST]))
+def test_anthropics_client_skips_the_heartbeats(beating: GatewayStack) -> None:
+    beating.bedrock.script(Reply([START, FIRST, {"pause": 0.5}, *REST]))
     with (
-        hasty.anthropic() as client,
+        beating.anthropic() as client,
         client.messages.stream(model="plain", max_tokens=9, messages=hello()) as stream,
     ):
         assert stream.get_final_text() == "firstsecond"
