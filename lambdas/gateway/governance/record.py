@@ -142,7 +142,7 @@ class RequestLog:
 
 
 def _word(text: str) -> str:
-    return text if _WORD.fullmatch(text) else "unspeakable"
+    return text if _WORD.fullmatch(text) else "invalid"
 
 
 def _fitting(prompt: Sequence[str], output: str) -> dict[str, Any]:

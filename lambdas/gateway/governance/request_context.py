@@ -16,7 +16,8 @@ from gateway.governance.identity import (
 )
 
 CONTEXT_HEADER = "x-amzn-request-context"
-"""Where the Lambda Web Adapter puts API Gateway's request context, as JSON."""
+"""Where the Lambda Web Adapter puts API Gateway's request context, as JSON, in place of whatever a
+client sent under that name (https://github.com/awslabs/aws-lambda-web-adapter, ``src/lib.rs``)."""
 
 ALL_MODELS = "*"
 
