@@ -9,8 +9,10 @@ from typing import Any
 import aws_cdk as cdk
 
 from config import Environment
+from llm_constructs.network import Network
 from stacks.checks import add_checks
 from stacks.data import DataStack, ReplicaStack
+from stacks.gateway import GatewayStack
 from stacks.network import NetworkStack
 
 CDK_JSON = Path(__file__).parent.parent / "cdk.json"
@@ -59,8 +61,13 @@ def build_app(
 def add_stacks(app: cdk.App, environment: Environment) -> None:
     """Add the stacks that ``environment`` has to ``app``."""
     network = NetworkStack(app, environment=environment).network
-    if environment.data is None and environment.lustre is None:
-        return
+    if environment.data is not None or environment.lustre is not None:
+        _add_data(app, environment, network)
+    if environment.gateway is not None:
+        GatewayStack(app, environment=environment, network=network, gateway=environment.gateway)
+
+
+def _add_data(app: cdk.App, environment: Environment, network: Network) -> None:
     data = environment.data
     replicas = None
     if data is not None and data.replication is not None:

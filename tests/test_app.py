@@ -16,7 +16,7 @@ from ops.synthesis import CLI
 from tests.assembly import Assembly
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("app.py", "cdk.json", "config", "stacks", "constructs")
+PARTS = ("app.py", "cdk.json", "config", "stacks", "constructs", "lambdas")
 
 
 def run_app(
@@ -49,7 +49,8 @@ def test_it_runs_from_any_directory_and_says_nothing(tmp_path: Path) -> None:
     # No end-of-life banner of Node, no notices, no deprecations.
     assert (result.stdout, result.stderr) == ("", "")
     templates = sorted(path.name for path in (tmp_path / "out").glob("*.template.json"))
-    assert templates == ["llm-dev-data.template.json", "llm-dev-network.template.json"]
+    names = ("data", "gateway", "network")
+    assert templates == [f"llm-dev-{name}.template.json" for name in names]
 
 
 @pytest.mark.slow

@@ -9,11 +9,14 @@ from tests.assembly import Assembly
 
 STACKS = (
     "llm-dev-data",
+    "llm-dev-gateway",
     "llm-dev-network",
     "llm-prod-data",
+    "llm-prod-gateway",
     "llm-prod-network",
     "llm-prod-replica",
     "llm-staging-data",
+    "llm-staging-gateway",
     "llm-staging-network",
 )
 

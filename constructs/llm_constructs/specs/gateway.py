@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from llm_constructs.specs.foundation_models import FOUNDATION_MODELS
-from llm_constructs.specs.guardrail import GuardrailSettings
+from llm_constructs.specs.guardrail import PII_TYPES, GuardrailSettings
 from llm_constructs.specs.model import (
     ModelAlias,
     ModelFacts,
@@ -169,6 +169,10 @@ class Gateway:
     Models that would take it further are refused."""
     guardrail: GuardrailSettings = GuardrailSettings()  # noqa: RUF009 - it is frozen
     """What every chat call is checked for."""
+    masked_in_logs: tuple[str, ...] = ()
+    """Personal data, as Bedrock names it, that a second guardrail masks in the request log after
+    the gateway's own redactor, for example `NAME`. Each logged request is paid for. Left out: the
+    redactor alone."""
     private: bool = False
     """Whether the API is reached only from inside the VPC. It has no domain of its own then."""
     domain_prefix: str = "api"
@@ -206,6 +210,14 @@ class Gateway:
         self._check_numbers(problems)
         self._check_names(problems)
         self._check_models(problems)
+        unknown = [kind for kind in self.masked_in_logs if kind not in PII_TYPES]
+        problems.require(
+            not unknown,
+            "masked_in_logs",
+            unknown,
+            "Bedrock's guardrails know no such kind of data.",
+            f"Choose from {', '.join(sorted(PII_TYPES))}.",
+        )
         problems.raise_if_any()
 
     def facts(self, alias: ModelAlias) -> ModelFacts:

@@ -96,3 +96,16 @@ class GuardrailSettings:
             "It is blocked already, and cannot be masked as well.",
             "Keep each kind in one of blocked_pii and masked_pii.",
         )
+
+
+def masking_only(kinds: tuple[str, ...]) -> GuardrailSettings:
+    """Return the settings of a guardrail that masks ``kinds`` of personal data and blocks nothing.
+
+    Raises :class:`~llm_constructs.specs.problem.SpecificationError` for kinds that do not exist.
+    """
+    return GuardrailSettings(
+        content_filters=FilterStrength.NONE,
+        prompt_attacks=FilterStrength.NONE,
+        blocked_pii=(),
+        masked_pii=kinds,
+    )

@@ -1,0 +1,307 @@
+"""The gateway: a governed, OpenAI-compatible API in front of Bedrock."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from llm_constructs.alarm import AlarmDescription
+from llm_constructs.encryption import CustomerKey
+from llm_constructs.gateway_alarms import (
+    GatewayMetrics,
+    describe_alarms,
+    describe_rollback_alarms,
+)
+from llm_constructs.gateway_api import IAM_PREFIX, GatewayApi, GatewayDomain, stage_arn
+from llm_constructs.gateway_deployment import ALIAS, GatewayDeployment, keep_ready
+from llm_constructs.gateway_firewall import GatewayFirewall
+from llm_constructs.gateway_tables import GatewayTables
+from llm_constructs.guardrail import Guardrail
+from llm_constructs.model_access import grant_models
+from llm_constructs.nag import acknowledge
+from llm_constructs.private_function import FunctionShape, PrivateFunction
+from llm_constructs.specs.gateway import DEFAULT_PLAN, Gateway, WebAdapterLayer
+from llm_constructs.specs.guardrail import GuardrailSettings, masking_only
+from llm_constructs.versioned_secret import VersionedKeySecret
+
+FUNCTION_TIMEOUT = Duration.minutes(15)
+"""The longest that a function runs.
+
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+"""
+
+DEADLINE_SECONDS = 840
+"""A minute less, in which the application ends an answer and settles what it cost."""
+
+AUTHORIZER_TIMEOUT = Duration.seconds(10)
+AUTHORIZER_MEMORY_MIB = 512
+AUTHORIZER_SHARE = 4
+"""One check takes tens of milliseconds where an answer takes seconds, so that a fourth of the
+gateway's concurrency never makes it wait."""
+
+CATALOGUE_PATH = "gateway/models.json"
+"""Where the layer holds the catalogue, below ``/opt``. As an environment variable it would soon
+exceed the 4 KB that all variables of a function have together."""
+
+
+@dataclass(frozen=True)
+class GatewayCode:
+    """The zip files of the two functions."""
+
+    application: lambda_.Code
+    authorizer: lambda_.Code
+
+
+class BedrockGateway(Construct):
+    """The API with its functions, tables, secrets, guardrail and firewall.
+
+    ``environment_name`` is the dimension of the application's metrics. ``api`` is the API,
+    ``alias`` the version of the function that is in use, ``tables`` and ``pepper`` are what keys
+    are administered with, ``guardrail`` is what every chat call passes, ``alarms`` says what to
+    watch. Data and keys follow ``removal_policy``.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        gateway: Gateway,
+        environment_name: str,
+        code: GatewayCode,
+        vpc: ec2.IVpc,
+        domain: GatewayDomain | None = None,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._gateway = gateway
+        self._vpc = vpc
+        self._removal_policy = removal_policy
+        self.key = CustomerKey(
+            self,
+            "Key",
+            description="Encrypts the gateway's tables, secrets and logs",
+            removal_policy=removal_policy,
+        )
+        self.key.allow_log_groups()
+        self.tables = GatewayTables(
+            self, "Tables", encryption_key=self.key, removal_policy=removal_policy
+        )
+        self.pepper = self._make_secret("Pepper", "HMAC keys of the digests of API keys")
+        self._pseudonyms = self._make_secret("Pseudonyms", "HMAC keys of pseudonyms in logs")
+        self.guardrail = self._make_guardrail(
+            "Guardrail", gateway.guardrail, "Every chat call of the gateway passes it"
+        )
+        self._log_guardrail = self._make_log_guardrail()
+        self._application = self._make_application(code.application, environment_name)
+        self.alias = self._application.function.add_alias(ALIAS)
+        if gateway.provisioned_concurrency:
+            keep_ready(self.alias, gateway.provisioned_concurrency)
+        self._authorizer = self._make_authorizer(code.authorizer)
+        self.api = GatewayApi(
+            self,
+            "Api",
+            gateway=gateway,
+            handler=self.alias,
+            authorizer=self._authorizer.function,
+            vpc=vpc,
+            encryption_key=self.key,
+            domain=domain,
+            removal_policy=removal_policy,
+        )
+        self._authorizer.function.add_environment(
+            "USAGE_IDENTIFIER_KEY", self.api.usage_identifiers[DEFAULT_PLAN]
+        )
+        GatewayFirewall(
+            self,
+            "Firewall",
+            stage_arn=stage_arn(self.api.api),
+            requests_per_address=gateway.requests_per_address,
+            encryption_key=self.key,
+            log_retention_days=gateway.log_retention_days,
+            removal_policy=removal_policy,
+        )
+        self._metrics = self._make_metrics(environment_name)
+        self.alarms: tuple[AlarmDescription, ...] = describe_alarms(self._metrics)
+        GatewayDeployment(
+            self,
+            "Deployment",
+            alias=self.alias,
+            deployment=gateway.deployment,
+            alarms=describe_rollback_alarms(self._metrics),
+        )
+
+    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee`` send signed requests; its role must also be registered for a team."""
+        return self.api.grant_invoke(grantee)
+
+    def metric_server_errors(self) -> cloudwatch.Metric:
+        """Return the share of requests that failed on this side, between 0 and 1."""
+        return self.api.metric_server_errors()
+
+    def _make_secret(self, construct_id: str, description: str) -> VersionedKeySecret:
+        return VersionedKeySecret(
+            self,
+            construct_id,
+            description=description,
+            encryption_key=self.key,
+            removal_policy=self._removal_policy,
+        )
+
+    def _make_application(self, code: lambda_.Code, environment_name: str) -> PrivateFunction:
+        application = self._make_function(
+            "Application",
+            FunctionShape(
+                description="Answers the gateway's requests",
+                code=code,
+                handler="gateway/run.sh",
+                memory_mib=self._gateway.memory_mib,
+                timeout=FUNCTION_TIMEOUT,
+                reserved_concurrency=self._gateway.reserved_concurrency,
+                environment={
+                    **_web_adapter_environment(),
+                    "GATEWAY_ENVIRONMENT": environment_name,
+                    "GATEWAY_MODELS": f"/opt/{CATALOGUE_PATH}",
+                    "GATEWAY_DIRECTORY_TABLE": self.tables.directory.table_name,
+                    "GATEWAY_LEDGER_TABLE": self.tables.ledger.table_name,
+                    "GATEWAY_PSEUDONYM_SECRET": self._pseudonyms.secret_arn,
+                    "GATEWAY_IDENTITY": "request-context",
+                    "GATEWAY_GUARDRAIL_ID": self.guardrail.id,
+                    "GATEWAY_GUARDRAIL_VERSION": self.guardrail.version,
+                    "GATEWAY_DEADLINE_SECONDS": str(DEADLINE_SECONDS),
+                    **self._log_guardrail_environment(),
+                },
+                layers=[self._web_adapter(self._gateway.web_adapter), self._catalogue_layer()],
+            ),
+        )
+        self.tables.grant_look_up(application.role)
+        self.tables.grant_account(application.role)
+        self._pseudonyms.grant_read(application.role)
+        if self._log_guardrail:
+            self._log_guardrail.grant_apply(application.role)
+        acknowledge(
+            application.role,
+            "AwsSolutions-IAM5[Action::kms:GenerateDataKey*]",
+            "AwsSolutions-IAM5[Action::kms:ReEncrypt*]",
+            reason="DynamoDB asks both variants of each action of whoever writes to a table that "
+            "a customer's key encrypts. They are allowed on the gateway's own key only.",
+        )
+        grant_models(application.role, scope=self, gateway=self._gateway, guardrail=self.guardrail)
+        return application
+
+    def _make_log_guardrail(self) -> Guardrail | None:
+        kinds = self._gateway.masked_in_logs
+        if not kinds:
+            return None
+        return self._make_guardrail(
+            "LogGuardrail", masking_only(kinds), "Masks the gateway's request log a second time"
+        )
+
+    def _make_guardrail(
+        self, construct_id: str, settings: GuardrailSettings, description: str
+    ) -> Guardrail:
+        return Guardrail(
+            self,
+            construct_id,
+            settings=settings,
+            description=description,
+            encryption_key=self.key,
+        )
+
+    def _log_guardrail_environment(self) -> Mapping[str, str]:
+        if self._log_guardrail is None:
+            return {}
+        return {
+            "GATEWAY_LOG_GUARDRAIL_ID": self._log_guardrail.id,
+            "GATEWAY_LOG_GUARDRAIL_VERSION": self._log_guardrail.version,
+        }
+
+    def _make_authorizer(self, code: lambda_.Code) -> PrivateFunction:
+        authorizer = self._make_function(
+            "Authorizer",
+            FunctionShape(
+                description="Checks the keys and tokens of the gateway's callers",
+                code=code,
+                handler="authorizer.handler.handler",
+                memory_mib=AUTHORIZER_MEMORY_MIB,
+                timeout=AUTHORIZER_TIMEOUT,
+                reserved_concurrency=max(1, self._gateway.reserved_concurrency // AUTHORIZER_SHARE),
+                environment={
+                    "DIRECTORY_TABLE": self.tables.directory.table_name,
+                    "PEPPER_SECRET": self.pepper.secret_arn,
+                },
+            ),
+        )
+        self.tables.grant_look_up(authorizer.role)
+        self.pepper.grant_read(authorizer.role)
+        return authorizer
+
+    def _make_function(self, construct_id: str, shape: FunctionShape) -> PrivateFunction:
+        return PrivateFunction(
+            self,
+            construct_id,
+            shape=shape,
+            vpc=self._vpc,
+            encryption_key=self.key,
+            log_retention_days=self._gateway.log_retention_days,
+            removal_policy=self._removal_policy,
+        )
+
+    def _web_adapter(self, layer: WebAdapterLayer) -> lambda_.ILayerVersion:
+        arn = Stack.of(self).format_arn(
+            service="lambda",
+            account=layer.account,
+            resource="layer",
+            resource_name=f"{layer.name}:{layer.version}",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        return lambda_.LayerVersion.from_layer_version_arn(self, "WebAdapter", arn)
+
+    def _catalogue_layer(self) -> lambda_.LayerVersion:
+        with tempfile.TemporaryDirectory() as name:
+            file = Path(name, CATALOGUE_PATH)
+            file.parent.mkdir()
+            file.write_text(json.dumps(self._gateway.catalogue(), sort_keys=True, indent=1))
+            return lambda_.LayerVersion(
+                self,
+                "Catalogue",
+                # The CDK copies the folder at once, so that it may go.
+                code=lambda_.Code.from_asset(name),
+                description="The models that the gateway offers",
+                compatible_architectures=[lambda_.Architecture.ARM_64],
+                # The version before is still in use while a deployment may go back.
+                removal_policy=RemovalPolicy.RETAIN,
+            )
+
+    def _make_metrics(self, environment_name: str) -> GatewayMetrics:
+        minute = Duration.minutes(1)
+        return GatewayMetrics(
+            environment=environment_name,
+            aliases=tuple(model.alias for model in self._gateway.models),
+            server_errors=self.api.metric_server_errors(),
+            function_errors=self.alias.metric_errors(period=minute),
+            function_throttles=self.alias.metric_throttles(period=minute),
+            authorizer_errors=self._authorizer.function.metric_errors(period=minute),
+        )
+
+
+def _web_adapter_environment() -> Mapping[str, str]:
+    """Return what the Lambda Web Adapter reads.
+
+    https://awslabs.github.io/aws-lambda-web-adapter/configuration/environment-variables.html
+    """
+    return {
+        "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
+        "AWS_LWA_INVOKE_MODE": "response_stream",
+        "AWS_LWA_READINESS_CHECK_PATH": "/health",
+        # Signed requests reach the same paths as those with a key.
+        "AWS_LWA_REMOVE_BASE_PATH": IAM_PREFIX,
+    }

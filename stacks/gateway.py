@@ -1,0 +1,89 @@
+"""The gateway stack: changes daily; its tables and secrets stay."""
+
+from pathlib import Path
+
+from aws_cdk import CfnOutput
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from config import Environment
+from llm_constructs.bedrock_gateway import BedrockGateway, GatewayCode
+from llm_constructs.function_asset import FunctionSource, build
+from llm_constructs.gateway_api import GatewayDomain
+from llm_constructs.network import Network
+from llm_constructs.specs.gateway import Gateway
+from llm_constructs.specs.network import Domain
+from stacks.layer import Layer
+
+ROOT = Path(__file__).parent.parent
+LAMBDAS = ROOT / "lambdas"
+CACHE = ROOT / ".cache" / "functions"
+
+APPLICATION = FunctionSource(
+    root=LAMBDAS,
+    modules=("gateway.server",),
+    requirements=LAMBDAS / "gateway" / "requirements.txt",
+    services=("bedrock-runtime", "dynamodb", "secretsmanager"),
+    # Behind API Gateway the authoriser checks tokens, and Lambda's own tracing makes the spans.
+    left_out=frozenset({"jwt", "opentelemetry"}),
+)
+
+AUTHORIZER = FunctionSource(
+    root=LAMBDAS,
+    modules=("authorizer.handler",),
+    requirements=LAMBDAS / "gateway" / "requirements.txt",
+    services=("dynamodb", "secretsmanager"),
+    # Imported for tokens of an OpenID Connect provider, and no provider is set.
+    left_out=frozenset({"jwt"}),
+)
+
+
+class GatewayStack(Layer):
+    """The environment's API in front of Bedrock, as ``gateway``.
+
+    The outputs are what ``python -m ops keys`` and ``usage`` look for.
+    """
+
+    def __init__(
+        self, scope: Construct, *, environment: Environment, network: Network, gateway: Gateway
+    ) -> None:
+        super().__init__(
+            scope,
+            "gateway",
+            environment=environment,
+            description="OpenAI-compatible API in front of Bedrock",
+            holds_data=True,
+        )
+        self.gateway = BedrockGateway(
+            self,
+            "Gateway",
+            gateway=gateway,
+            environment_name=environment.name,
+            code=GatewayCode(
+                application=lambda_.Code.from_asset(str(build(APPLICATION, CACHE))),
+                authorizer=lambda_.Code.from_asset(str(build(AUTHORIZER, CACHE))),
+            ),
+            vpc=network.vpc,
+            domain=_domain(gateway, environment.network.domain, network),
+            removal_policy=self.removal_policy,
+        )
+        outputs = {
+            "Url": self.gateway.api.url,
+            "DirectoryTable": self.gateway.tables.directory.table_name,
+            "LedgerTable": self.gateway.tables.ledger.table_name,
+            "PepperSecret": self.gateway.pepper.secret_arn,
+        }
+        for name, value in outputs.items():
+            CfnOutput(self, name, value=value)
+
+
+def _domain(gateway: Gateway, domain: Domain | None, network: Network) -> GatewayDomain | None:
+    if gateway.private or domain is None:
+        return None
+    if network.certificate is None or network.hosted_zone is None:
+        return None
+    return GatewayDomain(
+        name=f"{gateway.domain_prefix}.{domain.name}",
+        certificate=network.certificate,
+        hosted_zone=network.hosted_zone,
+    )
