@@ -14,6 +14,7 @@ from gateway.governance.identity import Caller
 
 Capability = Literal[
     "document",
+    "guarded_images",
     "image",
     "json_schema",
     "prompt_cache",

@@ -182,10 +182,18 @@ class ConverseRequest:
                 blocks.append(result)
                 moved.extend(texts)
             else:
-                blocks.append(_guarded_block(block))
+                blocks.append(self._guarded_block(block))
         results = [block for block in blocks if "toolResult" in block]
         others = [block for block in blocks if "toolResult" not in block]
         return {"role": "user", "content": [*results, *moved, *others]}
+
+    def _guarded_block(self, block: Block) -> Block:
+        if "text" in block:
+            return _guard_text(block["text"])
+        guards_images = "guarded_images" in self._model.capabilities
+        if guards_images and block.get("image", {}).get("format") in GUARDED_IMAGE_FORMATS:
+            return {"guardContent": {"image": block["image"]}}
+        return block
 
     def _tool_config(self) -> dict[str, Any] | None:
         conversation = self._conversation
@@ -362,14 +370,6 @@ def _split_result(result: dict[str, Any]) -> tuple[Block, list[Block]]:
     moved = {**result, "content": [{"text": GUARDED_RESULT}, *rest]}
     head = f"Result of the tool call {result['toolUseId']}:\n"
     return {"toolResult": moved}, [_guard_text(head + "\n".join(texts))]
-
-
-def _guarded_block(block: Block) -> Block:
-    if "text" in block:
-        return _guard_text(block["text"])
-    if "image" in block and block["image"]["format"] in GUARDED_IMAGE_FORMATS:
-        return {"guardContent": {"image": block["image"]}}
-    return block
 
 
 def _guard_text(text: str) -> Block:

@@ -25,6 +25,7 @@ from tests.lambdas.governance.emulator import Emulator
 
 EVERYTHING = [
     "document",
+    "guarded_images",
     "image",
     "json_schema",
     "prompt_cache",
@@ -69,6 +70,7 @@ MODELS: dict[str, Any] = {
         model_id="openai.gpt-oss-120b-1:0", capabilities=["system", "unsigned_reasoning"]
     ),
     "plain": chat_model(model_id="mistral.mistral-7b-instruct-v0:2"),
+    "sighted": chat_model(model_id="eu.amazon.nova-lite-v1:0", capabilities=["image"]),
     "first": chat_model(
         model_id="eu.amazon.nova-pro-v1:0", fallbacks=["second"], capabilities=["tools"]
     ),

@@ -86,6 +86,14 @@ def test_what_tools_answer_is_guarded_and_stands_behind_the_results(
     assert "Rain" not in json.dumps([b for b in results["content"] if "toolResult" in b])
 
 
+def test_an_image_is_sent_as_it_is_where_the_guardrail_reads_none(guarded: GatewayStack) -> None:
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+    with guarded.openai() as client:
+        client.chat.completions.create(model="sighted", messages=hello([image]))
+    (block,) = guarded.sent().params["messages"][0]["content"]
+    assert block == {"image": {"format": "png", "source": {"bytes": PNG}}}
+
+
 def test_an_intervention_is_a_content_filter(guarded: GatewayStack) -> None:
     guarded.bedrock.script(Reply(text_steps("No.", stop="guardrail_intervened")))
     with guarded.openai() as client:
