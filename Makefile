@@ -64,6 +64,9 @@ bench: install ## Measure what synthesis costs
 
 lock: install ## Lock the dependencies anew
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements.in --output-file requirements.txt
+	for function in lambdas/*/requirements.in; do \
+		$(BIN)/uv pip compile $(LOCK_OPTIONS) $$function --output-file $${function%.in}.txt; \
+	done
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements-dev.in --output-file requirements-dev.txt
 	$(BIN)/npm install --package-lock-only --silent
 

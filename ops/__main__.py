@@ -11,6 +11,7 @@ import typer
 
 from config import ConfigError
 from llm_constructs.specs.problem import SpecificationError
+from ops import keys, usage
 from ops.assembly import AssemblyError
 from ops.diff import diff
 from ops.documents import docs
@@ -26,6 +27,8 @@ app.command()(synth)
 app.command()(diff)
 app.command("lint-templates")(lint_templates)
 app.command()(docs)
+app.add_typer(keys.app, name="keys")
+app.add_typer(usage.app, name="usage")
 
 
 def main() -> None:

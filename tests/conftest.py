@@ -1,6 +1,7 @@
 """What every test shares."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,16 @@ def pytest_configure() -> None:
             "constructs/ is a source root, and the package in it is llm_constructs.",
             returncode=4,
         )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let no test be skipped where everything that tests need is installed."""
+    report = yield
+    if os.environ.get("FAIL_ON_SKIP") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"It was skipped, and FAIL_ON_SKIP is set: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")
