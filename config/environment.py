@@ -13,7 +13,14 @@ from typing_extensions import override
 from llm_constructs.specs.data_lake import LakeArea, LakeReplication, LakeRetention
 from llm_constructs.specs.gateway import Gateway
 from llm_constructs.specs.lustre import LustreVolume
-from llm_constructs.specs.network import Capability, Domain, ExistingVpc, FlowLogs, NewVpc
+from llm_constructs.specs.network import (
+    Capability,
+    Domain,
+    ExistingVpc,
+    FlowLogs,
+    NatGateways,
+    NewVpc,
+)
 from llm_constructs.specs.problem import Problem, Problems, SpecificationError
 from llm_constructs.specs.region import REGIONS, Jurisdiction
 
@@ -262,5 +269,15 @@ class Environment(_Table):
             )
 
     def _check_gateway(self, problems: Problems) -> None:
-        if self.gateway is not None:
-            self.gateway.check_residency(problems, self.jurisdiction, field="gateway.models")
+        if self.gateway is None:
+            return
+        self.gateway.check_residency(problems, self.jurisdiction, field="gateway.models")
+        nat = self.network.vpc.nat_gateways if self.network.vpc else None
+        problems.require(
+            self.gateway.oidc is None or nat not in (NatGateways.CLOSED, NatGateways.NONE),
+            "gateway.oidc",
+            self.gateway.oidc and self.gateway.oidc.issuer,
+            "The authoriser fetches the issuer's keys from the internet, which the network does "
+            "not reach.",
+            'Set nat_gateways = "one" or more in the network\'s VPC, or remove [gateway.oidc].',
+        )

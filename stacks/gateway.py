@@ -1,5 +1,6 @@
 """The gateway stack: changes daily; its tables and secrets stay."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from aws_cdk import CfnOutput
@@ -28,14 +29,17 @@ APPLICATION = FunctionSource(
     left_out=frozenset({"jwt", "opentelemetry"}),
 )
 
-AUTHORIZER = FunctionSource(
+TOKEN_AUTHORIZER = FunctionSource(
     root=LAMBDAS,
     modules=("authorizer.handler",),
-    requirements=LAMBDAS / "gateway" / "requirements.txt",
+    requirements=LAMBDAS / "authorizer" / "requirements.txt",
     services=("dynamodb", "secretsmanager"),
-    # Imported for tokens of an OpenID Connect provider, and no provider is set.
-    left_out=frozenset({"jwt"}),
 )
+"""The authoriser that also checks JSON Web Tokens."""
+
+AUTHORIZER = replace(TOKEN_AUTHORIZER, left_out=frozenset({"jwt"}))
+"""The authoriser where no OpenID Connect provider is set: it never comes to import PyJWT, which
+brings a library for cryptography several times its own size."""
 
 
 class GatewayStack(Layer):
@@ -60,8 +64,8 @@ class GatewayStack(Layer):
             gateway=gateway,
             environment_name=environment.name,
             code=GatewayCode(
-                application=lambda_.Code.from_asset(str(build(APPLICATION, CACHE))),
-                authorizer=lambda_.Code.from_asset(str(build(AUTHORIZER, CACHE))),
+                application=_code(APPLICATION),
+                authorizer=_code(TOKEN_AUTHORIZER if gateway.oidc else AUTHORIZER),
             ),
             vpc=network.vpc,
             domain=_domain(gateway, environment.network.domain, network),
@@ -75,6 +79,10 @@ class GatewayStack(Layer):
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
+
+
+def _code(source: FunctionSource) -> lambda_.Code:
+    return lambda_.Code.from_asset(str(build(source, CACHE)))
 
 
 def _domain(gateway: Gateway, domain: Domain | None, network: Network) -> GatewayDomain | None:

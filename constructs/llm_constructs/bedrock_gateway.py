@@ -28,7 +28,7 @@ from llm_constructs.guardrail import Guardrail
 from llm_constructs.model_access import grant_models
 from llm_constructs.nag import acknowledge
 from llm_constructs.private_function import FunctionShape, PrivateFunction
-from llm_constructs.specs.gateway import DEFAULT_PLAN, Gateway, WebAdapterLayer
+from llm_constructs.specs.gateway import DEFAULT_PLAN, Gateway, OidcProvider, WebAdapterLayer
 from llm_constructs.specs.guardrail import GuardrailSettings, masking_only
 from llm_constructs.versioned_secret import VersionedKeySecret
 
@@ -237,6 +237,7 @@ class BedrockGateway(Construct):
                 environment={
                     "DIRECTORY_TABLE": self.tables.directory.table_name,
                     "PEPPER_SECRET": self.pepper.secret_arn,
+                    **_oidc_environment(self._gateway.oidc),
                 },
             ),
         )
@@ -304,4 +305,14 @@ def _web_adapter_environment() -> Mapping[str, str]:
         "AWS_LWA_READINESS_CHECK_PATH": "/health",
         # Signed requests reach the same paths as those with a key.
         "AWS_LWA_REMOVE_BASE_PATH": IAM_PREFIX,
+    }
+
+
+def _oidc_environment(provider: OidcProvider | None) -> Mapping[str, str]:
+    if provider is None:
+        return {}
+    return {
+        "OIDC_ISSUER": provider.issuer,
+        "OIDC_AUDIENCES": ",".join(provider.audiences),
+        "OIDC_TEAM_CLAIM": provider.team_claim,
     }

@@ -30,6 +30,10 @@ RUNTIME = lambda_.Runtime.PYTHON_3_11
 ARM64_PLATFORM = "manylinux2014_aarch64"
 """The platform tag of wheels that run on Lambda's arm64 (glibc 2.26, PEP 599)."""
 
+KEPT = 12
+"""Zip files of one function that stay in the cache: a few states of the sources for each of its
+variants."""
+
 _PYTHON = (3, 11)
 _TASK_ROOT = "/var/task"
 # https://docs.python.org/3/library/zipfile.html: the earliest time that a zip file can hold.
@@ -140,7 +144,14 @@ def build(source: FunctionSource, cache: Path) -> Path:
         _compile(content)
         _zip(content, work / target.name)
         (work / target.name).replace(target)
+    _forget_old(cache, source.modules[0])
     return target
+
+
+def _forget_old(cache: Path, module: str) -> None:
+    archives = sorted(cache.glob(f"{module}-*.zip"), key=lambda path: path.stat().st_mtime)
+    for archive in archives[:-KEPT]:
+        archive.unlink(missing_ok=True)
 
 
 def _check_interpreter() -> None:
@@ -260,9 +271,9 @@ def _top_level(distribution: importlib.metadata.Distribution) -> set[str]:
 
 
 def _required(distribution: importlib.metadata.Distribution) -> Iterator[str]:
+    # Extras too: what is not wanted of them is not locked, and what is not locked is not unpacked.
     for requirement in distribution.requires or ():
-        match = _DISTRIBUTION_NAME.match(requirement)
-        if match and "extra ==" not in requirement:
+        if match := _DISTRIBUTION_NAME.match(requirement):
             yield _normal(match.group())
 
 

@@ -13,6 +13,9 @@ from llm_constructs.log_retention import retention_of
 RATE_WINDOW_SECONDS = 300
 """The window of the rule on single addresses."""
 
+REQUEST_CONTEXT_HEADER = "x-amzn-request-context"
+"""https://github.com/awslabs/aws-lambda-web-adapter, "Lambda context"."""
+
 _CREDENTIALS = ("authorization", "x-api-key", "x-amz-security-token", "cookie")
 
 _MANAGED_RULES: dict[str, tuple[str, ...]] = {
@@ -62,10 +65,11 @@ class GatewayFirewall(Construct):
             description="In front of the gateway",
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
             rules=[
-                _rate_rule(requests_per_address),
+                _context_rule(priority=0),
+                _rate_rule(requests_per_address, priority=1),
                 *(
                     _managed_rule(name, counted, priority)
-                    for priority, (name, counted) in enumerate(_MANAGED_RULES.items(), start=1)
+                    for priority, (name, counted) in enumerate(_MANAGED_RULES.items(), start=2)
                 ),
             ],
             visibility_config=_visibility("Gateway"),
@@ -109,10 +113,35 @@ class GatewayFirewall(Construct):
         )
 
 
-def _rate_rule(limit: int) -> wafv2.CfnWebACL.RuleProperty:
+def _context_rule(*, priority: int) -> wafv2.CfnWebACL.RuleProperty:
+    """Refuse whoever sends the header in which the Lambda Web Adapter says who calls.
+
+    The adapter adds its own beside one that a client sent; so none may come from outside.
+    """
+    return wafv2.CfnWebACL.RuleProperty(
+        name="NoRequestContext",
+        priority=priority,
+        action=wafv2.CfnWebACL.RuleActionProperty(block={}),
+        statement=wafv2.CfnWebACL.StatementProperty(
+            size_constraint_statement=wafv2.CfnWebACL.SizeConstraintStatementProperty(
+                field_to_match=wafv2.CfnWebACL.FieldToMatchProperty(
+                    single_header={"Name": REQUEST_CONTEXT_HEADER}
+                ),
+                comparison_operator="GE",
+                size=0,
+                text_transformations=[
+                    wafv2.CfnWebACL.TextTransformationProperty(priority=0, type="NONE")
+                ],
+            )
+        ),
+        visibility_config=_visibility("NoRequestContext"),
+    )
+
+
+def _rate_rule(limit: int, *, priority: int) -> wafv2.CfnWebACL.RuleProperty:
     return wafv2.CfnWebACL.RuleProperty(
         name="RequestsPerAddress",
-        priority=0,
+        priority=priority,
         action=wafv2.CfnWebACL.RuleActionProperty(block={}),
         statement=wafv2.CfnWebACL.StatementProperty(
             rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(

@@ -365,6 +365,18 @@ WRONG: dict[str, tuple[str, str]] = {
         GOOD + gateway('model_id = "us.anthropic.claude-sonnet-4-6"\nfallbacks = ["big"]'),
         r"gateway\.models\.0\.fallbacks = \['big'\]: No chat model",
     ),
+    "tokens-without-internet": (
+        replaced("[data]", 'nat_gateways = "none"\n[data]')
+        + gateway('model_id = "us.anthropic.claude-sonnet-4-6"')
+        + '[gateway.oidc]\nissuer = "https://id.example.com"\naudiences = ["chat"]\n',
+        r"gateway\.oidc = 'https://id\.example\.com': The authoriser fetches the issuer's keys",
+    ),
+    "tokens-without-tls": (
+        GOOD
+        + gateway('model_id = "us.anthropic.claude-sonnet-4-6"')
+        + '[gateway.oidc]\nissuer = "http://id.example.com"\naudiences = ["chat"]\n',
+        r"gateway\.oidc\.issuer = 'http://id\.example\.com': Keys that were not fetched over TLS",
+    ),
     "guardrail-data-unknown": (
         GOOD
         + gateway('model_id = "us.anthropic.claude-sonnet-4-6"')

@@ -14,10 +14,16 @@ import pytest
 from llm_constructs import function_asset
 from llm_constructs.function_asset import FunctionSource, ImportGraph, build
 from llm_constructs.specs.problem import SpecificationError
-from stacks.gateway import APPLICATION, AUTHORIZER, CACHE
+from stacks.gateway import APPLICATION, AUTHORIZER, CACHE, TOKEN_AUTHORIZER
 
 MEGABYTE = 1_000_000
 LARGEST_ZIP = 5 * MEGABYTE
+
+SOURCES = {
+    "application": APPLICATION,
+    "authorizer": AUTHORIZER,
+    "token authorizer": TOKEN_AUTHORIZER,
+}
 
 HERE = f"manylinux2014_{platform.machine()}"
 
@@ -88,6 +94,18 @@ def test_what_was_built_once_is_not_built_again(source: FunctionSource, tmp_path
     first = build(source, tmp_path)
     written = first.stat().st_mtime_ns
     assert build(replace(source), tmp_path).stat().st_mtime_ns == written
+
+
+def test_old_files_leave_the_cache(
+    source: FunctionSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(function_asset, "KEPT", 2)
+    for state in range(4):
+        write(source.root, "app/late.py", f"state = {state}")
+        newest = build(replace(source), tmp_path)
+    kept = sorted(tmp_path.glob("*.zip"))
+    assert len(kept) == 2
+    assert newest in kept
 
 
 @pytest.mark.parametrize("name", ["app/main.py", "app/late.py", "app/deep/page.html"])
@@ -174,6 +192,15 @@ def test_native_code_is_for_arm(application: Path) -> None:
     assert all("aarch64" in name for name in libraries)
 
 
+def test_only_the_authoriser_of_tokens_carries_what_checks_them() -> None:
+    without, with_tokens = (
+        {name.split("/")[0] for name in names(build(source, CACHE))}
+        for source in (AUTHORIZER, TOKEN_AUTHORIZER)
+    )
+    assert with_tokens - without >= {"jwt", "cryptography"}
+    assert not without & {"jwt", "cryptography"}
+
+
 def test_the_start_script_can_be_executed(application: Path) -> None:
     with zipfile.ZipFile(application) as content:
         mode = content.getinfo("gateway/run.sh").external_attr >> 16
@@ -199,28 +226,29 @@ def test_every_module_has_bytecode_that_is_used_without_a_check(application: Pat
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The functions' content with native code for the machine that runs the tests."""
     folders = {}
-    for source in (APPLICATION, AUTHORIZER):
+    for name, source in SOURCES.items():
         folder = tmp_path_factory.mktemp("unpacked")
         archive = build(replace(source, platform=HERE), CACHE)
         with zipfile.ZipFile(archive) as content:
             content.extractall(folder)
-        folders[source.modules[0]] = folder
+        folders[name] = folder
     return folders
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="The wheels that are unpacked are for Linux.")
-@pytest.mark.parametrize("source", [APPLICATION, AUTHORIZER], ids=lambda it: it.modules[0])
-def test_a_function_runs_from_its_zip_file_alone(
-    source: FunctionSource, unpacked: dict[str, Path]
-) -> None:
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_function_runs_from_its_zip_file_alone(name: str, unpacked: dict[str, Path]) -> None:
+    source = SOURCES[name]
     module = source.modules[0]
     code = f"""
 import sys
-sys.path.insert(0, {str(unpacked[module])!r})
+sys.path.insert(0, {str(unpacked[name])!r})
 import {module}
 from botocore.session import get_session
 for service in {source.services!r}:
     get_session().create_client(service, region_name="us-east-2")
+for module in {sorted(source.imports.third_party - source.left_out)!r}:
+    __import__(module)
 """
     # -I and -S keep everything that is installed here out of sight.
     done = subprocess.run(

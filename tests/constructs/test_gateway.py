@@ -19,6 +19,7 @@ from authorizer.settings import Settings as AuthorizerSettings
 from gateway.app import ROUTES
 from gateway.catalogue import Catalogue
 from gateway.governance.ledger import OPEN_LEASES
+from gateway.governance.request_context import CONTEXT_HEADER
 from gateway.governance.telemetry import NAMESPACE, UNITS
 from gateway.settings import Settings
 from llm_constructs import gateway_tables
@@ -29,6 +30,7 @@ from llm_constructs.gateway_api import GatewayDomain
 from llm_constructs.specs.gateway import (
     Deployment,
     Gateway,
+    OidcProvider,
     ProvisionedConcurrency,
     Throttle,
     UsagePlan,
@@ -184,6 +186,16 @@ def test_the_authorisers_variables_are_those_that_it_reads(default: Template) ->
     assert settings.usage_identifier_key in {
         key["Value"] for key in default.properties("AWS::ApiGateway::ApiKey")
     }
+
+
+def test_the_authoriser_is_told_whose_tokens_to_accept() -> None:
+    provider = OidcProvider(issuer="https://id.example.com", audiences=("chat", "batch"))
+    recorded = Recorded(variables(gateway(oidc=provider), "authorizer.handler.handler"))
+    settings = AuthorizerSettings.from_environment(recorded)
+    assert settings.oidc_issuer == "https://id.example.com"
+    assert settings.oidc_audiences == ("chat", "batch")
+    assert settings.oidc_team_claim == "custom:team"
+    assert recorded.read - set(recorded) == {"OIDC_JWKS_URL"}
 
 
 def test_the_deadline_leaves_time_before_lambda_ends_the_function(default: Template) -> None:
@@ -409,6 +421,10 @@ def test_the_firewall_lets_long_prompts_about_anything_pass(default: Template) -
     }
     assert {"SizeRestrictions_BODY", "CrossSiteScripting_BODY", "Log4JRCE_BODY"} <= counted
     assert all(name.endswith("_BODY") for name in counted)
+    context = rules["NoRequestContext"]
+    assert context["Action"] == {"Block": {}}
+    size = context["Statement"]["SizeConstraintStatement"]
+    assert size["FieldToMatch"] == {"SingleHeader": {"Name": CONTEXT_HEADER}}
     rate = rules["RequestsPerAddress"]
     assert rate["Action"] == {"Block": {}}
     assert rate["Statement"]["RateBasedStatement"]["Limit"] == 3000

@@ -12,6 +12,7 @@ from gateway.catalogue import Catalogue
 from llm_constructs.specs.foundation_models import FOUNDATION_MODELS
 from llm_constructs.specs.gateway import (
     Gateway,
+    OidcProvider,
     ProvisionedConcurrency,
     Throttle,
     UsagePlan,
@@ -239,6 +240,18 @@ def test_all_problems_are_told_at_once() -> None:
         (
             lambda: ProvisionedConcurrency(minimum=1, maximum=1, target_percent=95),
             "target_percent = 95",
+        ),
+        (
+            lambda: OidcProvider(issuer="id.example.com", audiences=("a",)),
+            "issuer = 'id.example.com'",
+        ),
+        (
+            lambda: OidcProvider(issuer="https://id.example.com", audiences=()),
+            "audiences = []",
+        ),
+        (
+            lambda: OidcProvider(issuer="https://id.example.com", audiences=("a",), team_claim=""),
+            "team_claim = ''",
         ),
         (lambda: Price(input=0), "input = 0"),
         (lambda: Price(input=1, output=-1), "output = -1"),

@@ -144,6 +144,45 @@ class ProvisionedConcurrency:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OidcProvider:
+    """Whose JSON Web Tokens are accepted beside API keys: Cognito's, or another's."""
+
+    issuer: str
+    """The issuer, as its tokens name it; its keys are fetched from `/.well-known/jwks.json` below
+    it."""
+    audiences: tuple[str, ...]
+    """The client ids or audiences, of which a token must be for one."""
+    team_claim: str = "custom:team"
+    """The claim that holds the team."""
+
+    def __post_init__(self) -> None:
+        problems = Problems("OpenID Connect provider")
+        problems.require(
+            re.fullmatch(r"https://[^\s?#]+", self.issuer) is not None,
+            "issuer",
+            self.issuer,
+            "Keys that were not fetched over TLS prove nothing.",
+            "Give the issuer's address, beginning with https://.",
+        )
+        problems.require(
+            bool(self.audiences) and all(self.audiences) and "," not in "".join(self.audiences),
+            "audiences",
+            list(self.audiences),
+            "Without an audience, a token for any other application would do; and none may hold a "
+            "comma.",
+            "Name the client ids of the applications that may call.",
+        )
+        problems.require(
+            bool(self.team_claim),
+            "team_claim",
+            self.team_claim,
+            "Nothing would say whose budget a token uses.",
+            "Name the claim that holds the team, or leave it out for custom:team.",
+        )
+        problems.raise_if_any()
+
+
+@dataclass(frozen=True, kw_only=True)
 class WebAdapterLayer:
     """The layer of the Lambda Web Adapter, which AWS publishes in each region.
 
@@ -173,6 +212,8 @@ class Gateway:
     """Personal data, as Bedrock names it, that a second guardrail masks in the request log after
     the gateway's own redactor, for example `NAME`. Each logged request is paid for. Left out: the
     redactor alone."""
+    oidc: OidcProvider | None = None
+    """Whose tokens are accepted beside API keys. Left out: keys and signed requests only."""
     private: bool = False
     """Whether the API is reached only from inside the VPC. It has no domain of its own then."""
     domain_prefix: str = "api"
