@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from waitress.server import BaseWSGIServer
     from waitress.utilities import Error
 
+# Seconds. Longer than a load balancer in front keeps an idle connection (900 in GatewayService): were
+# the server first to close it, the next request on it would be answered 502.
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
+IDLE_CONNECTION = 960
+
 # Beyond what the application itself refuses with a sentence, before it is read to its end.
 HARD_LIMIT_FACTOR = 4
 
@@ -68,6 +73,7 @@ def create(application: "WSGIApplication", settings: Settings) -> "BaseWSGIServe
         ident=None,
         # A connection may be open between requests; it holds no thread then.
         connection_limit=max(100, 2 * settings.threads),
+        channel_timeout=IDLE_CONNECTION,
         max_request_body_size=HARD_LIMIT_FACTOR * settings.largest_body,
         asyncore_use_poll=True,
         # Reading ahead is how a closed connection is noticed while its answer is made.

@@ -24,6 +24,7 @@ from aws_cdk import aws_ecs as ecs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.server import IDLE_CONNECTION
 from gateway.settings import BY_ITSELF, Settings
 from llm_constructs.gateway_service import LONGEST_CALL, PORT, GatewayService
 from llm_constructs.specs.gateway_service import FARGATE_MEMORY_MIB, ServiceCapacity
@@ -291,6 +292,10 @@ def test_the_image_copies_what_is_there() -> None:
     copies = re.findall(r"^COPY (?!--from)(\S+)", DOCKERFILE.read_text(), re.MULTILINE)
     assert copies
     assert all((DOCKERFILE.parents[1] / source).exists() for source in copies)
+
+
+def test_the_server_keeps_connections_longer_than_the_load_balancer() -> None:
+    assert LONGEST_CALL.to_seconds() < IDLE_CONNECTION
 
 
 def test_what_the_image_holds_starts_answers_and_stops(tmp_path: Path) -> None:
