@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from waitress.server import BaseWSGIServer
     from waitress.utilities import Error
 
-# Seconds. Longer than a load balancer in front keeps an idle connection (900 in GatewayService): were
-# the server first to close it, the next request on it would be answered 502.
+# Seconds; longer than a load balancer in front keeps an idle connection (900 in GatewayService).
+# Were the server the first to close one, the next request on it would be answered 502.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
 IDLE_CONNECTION = 960
 
