@@ -1,4 +1,4 @@
-"""What API Gateway answers by itself, in the form of OpenAI's errors."""
+"""What API Gateway answers by itself, in the form of OpenAI's and Anthropic's errors."""
 
 import json
 from dataclasses import dataclass
@@ -103,7 +103,7 @@ _ERRORS = (
 
 
 def add_error_responses(api: apigateway.RestApi) -> None:
-    """Make ``api`` answer its own errors as OpenAI's clients expect them, with a request id.
+    """Make ``api`` answer its own errors as clients expect them, with a request id.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
     """
@@ -123,4 +123,5 @@ def add_error_responses(api: apigateway.RestApi) -> None:
 
 def _body(error: _Error) -> str:
     members = {"message": error.message, "type": error.kind, "param": None, "code": error.code}
-    return json.dumps({"error": members})
+    # Anthropic's clients want the outer type; OpenAI's do not mind it.
+    return json.dumps({"type": "error", "error": members})

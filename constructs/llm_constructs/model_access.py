@@ -38,8 +38,7 @@ def grant_models(
                 "request to any commercial region, and AWS adds regions without notice. The "
                 "condition admits this one profile.",
             )
-    if chat:
-        grantee.add_to_principal_policy(_only_through(scope, chat, guardrail))
+    grantee.add_to_principal_policy(_only_through(scope, embedding, guardrail))
     guardrail.grant_apply(grantee)
 
 
@@ -58,22 +57,28 @@ def _allow(scope: Construct, reference: ModelReference) -> Iterator[iam.PolicySt
 
 
 def _only_through(
-    scope: Construct, chat: Sequence[ModelReference], guardrail: Guardrail
+    scope: Construct, embedding: Sequence[ModelReference], guardrail: Guardrail
 ) -> iam.PolicyStatement:
-    """Deny calls without the guardrail.
+    """Deny calls without the guardrail to everything but embedding models, which take none.
 
     https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-permissions-id.html
     """
-    resources = [arn for reference in chat for arn in _model_arns(scope, reference)]
-    resources += [_profile_arn(scope, reference) for reference in chat if reference.is_profile]
+    exempt = [arn for reference in embedding for arn in _arns(scope, reference)]
     return iam.PolicyStatement(
         sid="OnlyThroughTheGuardrail",
         effect=iam.Effect.DENY,
         actions=[*_INVOKE],
-        resources=sorted(set(resources)),
+        # A denial of everything allows nothing.
+        resources=None if exempt else ["*"],
+        not_resources=exempt or None,
         # Any version of this guardrail: while a new one is taken over, both are in use.
         conditions={"StringNotLike": {"bedrock:GuardrailIdentifier": f"{guardrail.arn}:*"}},
     )
+
+
+def _arns(scope: Construct, reference: ModelReference) -> list[str]:
+    profile = [_profile_arn(scope, reference)] if reference.is_profile else []
+    return [*profile, *_model_arns(scope, reference)]
 
 
 def _regions(scope: Construct, reference: ModelReference) -> tuple[str, ...]:

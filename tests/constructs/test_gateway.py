@@ -36,8 +36,9 @@ from llm_constructs.specs.gateway import (
     UsagePlan,
 )
 from llm_constructs.specs.guardrail import FilterStrength, GuardrailSettings
-from llm_constructs.specs.model import ModelAlias
+from llm_constructs.specs.model import ModelAlias, Price
 from llm_constructs.specs.residency import Residency
+from stacks.checks import add_checks
 from stacks.gateway import APPLICATION, AUTHORIZER, CACHE
 from tests.constructs.synthesis import ENVIRONMENT, Template, app, synthesised
 
@@ -47,6 +48,7 @@ MODELS = (
     ModelAlias(alias="fast", model_id=f"us.{HAIKU}"),
     ModelAlias(alias="embed", model_id=TITAN),
 )
+GLOBAL_MODELS = (ModelAlias(alias="fast", model_id=f"global.{HAIKU}"),)
 RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
 ACCOUNT, REGION = ENVIRONMENT.account, ENVIRONMENT.region
 
@@ -362,13 +364,15 @@ def test_log_groups_are_encrypted_and_expire(default: Template) -> None:
     assert len(protected) == 2
 
 
-def test_errors_of_api_gateway_itself_look_like_openais(default: Template) -> None:
+def test_errors_of_api_gateway_itself_look_like_the_applications(default: Template) -> None:
     responses = {
         it["ResponseType"]: it for it in default.properties("AWS::ApiGateway::GatewayResponse")
     }
     assert {"UNAUTHORIZED", "THROTTLED", "WAF_FILTERED", "DEFAULT_5XX"} <= responses.keys()
     for response in responses.values():
-        error = json.loads(response["ResponseTemplates"]["application/json"])["error"]
+        body = json.loads(response["ResponseTemplates"]["application/json"])
+        assert body["type"] == "error"
+        error = body["error"]
         assert set(error) == {"message", "type", "param", "code"}
         assert error["message"].endswith((".", "?"))
         headers = response["ResponseParameters"]
@@ -500,29 +504,52 @@ def test_models_may_be_called_only_through_their_profile_and_in_their_jurisdicti
     assert "*" not in str([arn for it in allowed for arn in listed(it["Resource"])])
 
 
-def test_chat_models_are_denied_without_the_guardrail(default: Template) -> None:
+def test_everything_but_embedding_is_denied_without_the_guardrail(default: Template) -> None:
     (deny,) = [it for it in bedrock(default) if it["Effect"] == "Deny"]
     assert set(deny["Action"]) == {"bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"}
     assert "bedrock:GuardrailIdentifier" in deny["Condition"]["StringNotLike"]
-    assert f"arn:aws:bedrock:us-west-2::foundation-model/{HAIKU}" in deny["Resource"]
-    assert f"arn:aws:bedrock:{REGION}:{ACCOUNT}:inference-profile/us.{HAIKU}" in deny["Resource"]
-    # Embedding models take no guardrail.
-    assert TITAN not in str(deny["Resource"])
+    assert "Resource" not in deny
+    assert listed(deny["NotResource"]) == [f"arn:aws:bedrock:{REGION}::foundation-model/{TITAN}"]
+
+    (without_embedding,) = [
+        it for it in bedrock(gateway(models=MODELS[:1])) if it["Effect"] == "Deny"
+    ]
+    assert without_embedding["Resource"] == "*"
+
+
+def test_a_dozen_models_fit_into_the_role() -> None:
+    models = tuple(
+        ModelAlias(
+            alias=f"m{number}",
+            model_id=f"us.anthropic.claude-with-a-long-name-{number:04}-20251001-v1:0",
+            price=Price(input=1, output=1),
+            context_tokens=1000,
+            max_output_tokens=1000,
+            default_output_tokens=1000,
+        )
+        for number in range(12)
+    )
+    template = gateway(models=models)
+    parts = [
+        it["PolicyDocument"]
+        for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+        for key, resource in template.of_type(kind).items()
+        if "ApplicationRole" in key and (it := resource["Properties"])
+    ]
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    inline_limit = 10_240
+    assert all(len(json.dumps(part, separators=(",", ":"))) <= inline_limit for part in parts)
+    assert sum(str(part).count("inference-profile/us.") for part in parts) >= 24
 
 
 def test_a_global_profile_may_be_computed_anywhere_but_only_through_itself() -> None:
     template = gateway(
         residency=Residency.GLOBAL,
-        models=(ModelAlias(alias="fast", model_id=f"global.{HAIKU}"),),
+        models=GLOBAL_MODELS,
     )
     (anywhere,) = [it for it in bedrock(template) if it["Effect"] == "Allow" and "Condition" in it]
     assert anywhere["Resource"] == f"arn:aws:bedrock:*::foundation-model/{HAIKU}"
     assert f"global.{HAIKU}" in str(anywhere["Condition"])
-
-
-def test_a_gateway_of_embeddings_needs_no_guardrail_statement() -> None:
-    template = gateway(models=(ModelAlias(alias="embed", model_id=TITAN),))
-    assert [it for it in bedrock(template) if it["Effect"] == "Deny"] == []
 
 
 def test_logs_can_be_masked_by_a_guardrail_of_their_own() -> None:
@@ -688,3 +715,21 @@ def test_alarms_watch_metrics_that_the_application_writes() -> None:
         assert metric["MetricName"] in UNITS
         dimensions = {it["Name"]: it["Value"] for it in metric["Dimensions"]}
         assert dimensions in [{"Model": m, "Environment": "team"} for m in ("fast", "embed")]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"private": True, "playground": False},
+        {"logging_role": False, "authorizer_cache_seconds": 0, "masked_in_logs": ("NAME",)},
+        {"residency": Residency.GLOBAL, "models": GLOBAL_MODELS, "with_domain": True},
+        {"oidc": OidcProvider(issuer="https://id.example.com", audiences=("chat",))},
+    ],
+    ids=lambda settings: "-".join(settings),
+)
+def test_no_rule_pack_finds_anything_in_any_variant(settings: dict[str, Any]) -> None:
+    root = app()
+    add_checks(root)
+    construct(cdk.Stack(root, "Test", env=ENVIRONMENT), **settings)
+    # An open finding, or an acknowledgement that no finding needs, ends the synthesis.
+    assert root.synth().get_stack_by_name("Test").template["Resources"]
