@@ -38,8 +38,8 @@ synth: install ## Synthesise every environment with all checks (ENV=prod for one
 test: install ## Run every test
 	$(BIN)/python -m pytest
 
-test-fast: install ## Run the tests that need no synthesis of all environments, under a minute
-	$(BIN)/python -m pytest -m "not synth and not slow"
+test-fast: install ## Run the tests that need neither all environments nor an emulator
+	$(BIN)/python -m pytest -m "not synth and not emulator and not slow"
 
 check: install ## Lint, format check, types
 	$(BIN)/ruff check .

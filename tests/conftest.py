@@ -11,6 +11,15 @@ from tests.assembly import Assembly, every_environment
 
 ROOT = Path(__file__).parent.parent
 
+COSTLY_FIXTURES = {
+    # What takes seconds to make, and the marker by which `make test-fast` leaves it out.
+    "assembly": "synth",
+    "emulator": "emulator",
+    "systems_manager": "emulator",
+    "application": "slow",
+    "unpacked": "slow",
+}
+
 use_packaged_node()
 # The validation engine decides in `make synth`, once; in tests it would double every synthesis.
 os.environ.setdefault("CDK_VALIDATION", "false")
@@ -24,6 +33,14 @@ def pytest_configure() -> None:
             "constructs/ is a source root, and the package in it is llm_constructs.",
             returncode=4,
         )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the costly things that they ask for, so that nobody has to remember it."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in COSTLY_FIXTURES:
+                item.add_marker(COSTLY_FIXTURES[fixture])
 
 
 @pytest.hookimpl(wrapper=True)
