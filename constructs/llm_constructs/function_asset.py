@@ -99,7 +99,7 @@ class ImportGraph:
         Python belong to it.
 
         Raises :class:`~llm_constructs.specs.problem.SpecificationError` for a module that is not
-        there.
+        there, and for relative imports.
         """
         files: dict[Path, None] = {}
         others: set[str] = set()
@@ -178,7 +178,14 @@ def _imported(root: Path, file: Path) -> Iterator[str]:
     for node in _executed(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif isinstance(node, ast.ImportFrom):
+            if node.level or not node.module:
+                raise _error(
+                    "modules",
+                    file.relative_to(root).as_posix(),
+                    f"Line {node.lineno} imports relatively, which is not followed.",
+                    "Name the module from its root.",
+                )
             yield node.module
             submodules = (f"{node.module}.{alias.name}" for alias in node.names)
             yield from (module for module in submodules if _file_of(root, module))

@@ -129,6 +129,12 @@ def test_a_missing_module_is_refused(source: FunctionSource, tmp_path: Path) -> 
         build(replace(source, modules=("app.nothing",)), tmp_path)
 
 
+def test_a_relative_import_is_refused(source: FunctionSource, tmp_path: Path) -> None:
+    write(source.root, "app/late.py", "\nfrom . import used")
+    with pytest.raises(SpecificationError, match=r"'app/late\.py': Line 2 imports relatively"):
+        build(replace(source), tmp_path)
+
+
 def test_an_import_that_is_not_locked_is_refused(source: FunctionSource, tmp_path: Path) -> None:
     write(source.root, "app/late.py", "import botocore")
     with pytest.raises(SpecificationError, match=r"It does not lock botocore, which app\.main"):
