@@ -123,6 +123,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "int": ("a whole number", "it without quotes or decimal point, for example 3"),
     "bool": ("a truth value", "true or false, without quotes"),
     "tuple": ("a list", 'it in brackets, for example ["a", "b"]'),
+    "frozen": ("a list", 'it in brackets, for example ["a", "b"]'),  # of `frozen_set_type`
     "dict": ("a table", "it as a table of its own, [name] with keys below"),
     "dataclass": ("a table", "it as a table of its own, [name] with keys below"),
     "model": ("a table", "it as a table of its own, [name] with keys below"),

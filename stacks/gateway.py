@@ -9,8 +9,11 @@ from constructs import Construct
 
 from config import Environment
 from llm_constructs.bedrock_gateway import BedrockGateway, GatewayCode
+from llm_constructs.bedrock_setting import setting_code
+from llm_constructs.data_retention import DataRetention
 from llm_constructs.function_asset import FunctionSource, build
 from llm_constructs.gateway_api import GatewayDomain
+from llm_constructs.invocation_logging import InvocationLogging
 from llm_constructs.network import Network
 from llm_constructs.specs.gateway import Gateway
 from llm_constructs.specs.network import Domain
@@ -71,6 +74,7 @@ class GatewayStack(Layer):
             domain=_domain(gateway, environment.network.domain, network),
             removal_policy=self.removal_policy,
         )
+        self._set_account_up(gateway)
         outputs = {
             "Url": self.gateway.api.url,
             "DirectoryTable": self.gateway.tables.directory.table_name,
@@ -79,6 +83,26 @@ class GatewayStack(Layer):
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
+
+    def _set_account_up(self, gateway: Gateway) -> None:
+        """Make the settings that Bedrock has once per account and region, where they are given."""
+        code = setting_code(LAMBDAS)
+        if gateway.invocation_logging is not None:
+            InvocationLogging(
+                self,
+                "InvocationLogging",
+                code=code,
+                logs=gateway.invocation_logging,
+                removal_policy=self.removal_policy,
+            )
+        if gateway.data_retention is not None:
+            DataRetention(
+                self,
+                "DataRetention",
+                code=code,
+                mode=gateway.data_retention.mode,
+                removal_policy=self.removal_policy,
+            )
 
 
 def _code(source: FunctionSource) -> lambda_.Code:

@@ -1,35 +1,16 @@
 """Bedrock's data-retention mode."""
 
-from enum import StrEnum
-
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from llm_constructs.bedrock_setting import BedrockSetting
 from llm_constructs.encryption import CustomerKey
+from llm_constructs.specs.data_retention import RetentionMode
 
 SETTING = "data-retention"
 
 _ACTIONS = ("bedrock:GetAccountDataRetention", "bedrock:PutAccountDataRetention")
-
-
-class RetentionMode(StrEnum):
-    """What may be kept of prompts and answers outside the account.
-
-    https://docs.aws.amazon.com/bedrock/latest/userguide/data-retention.html
-    """
-
-    INHERIT = "inherit"
-    """No opinion: each model's own rule holds. This is how AWS makes new accounts."""
-    DEFAULT = "default"
-    """Each model's own rule holds. AWS may keep data for safety; providers receive none."""
-    NONE = "none"
-    """Nothing is kept. Models that cannot be had without retention refuse every call."""
-    AWS_REVIEW = "aws_review"
-    """AWS may review requests and answers."""
-    PROVIDER_DATA_SHARE = "provider_data_share"
-    """Data may be kept and shared with a model's provider. Some models demand it."""
 
 
 class DataRetention(Construct):

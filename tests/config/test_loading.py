@@ -51,6 +51,9 @@ def gateway(model: str, setting: str = "") -> str:
     return f'[gateway]\n{setting}\n[[gateway.models]]\nalias = "smart"\n{model}\n'
 
 
+HAIKU = gateway('model_id = "us.anthropic.claude-haiku-4-5-20251001-v1:0"')
+
+
 def replaced(old: str, new: str) -> str:
     assert GOOD.count(old) == 1, f"{old!r} must occur once"
     return GOOD.replace(old, new)
@@ -382,6 +385,36 @@ WRONG: dict[str, tuple[str, str]] = {
         + gateway('model_id = "us.anthropic.claude-sonnet-4-6"')
         + '[gateway.guardrail]\nmasked_pii = ["SHOE_SIZE"]\n',
         r"gateway\.guardrail\.masked_pii = \['SHOE_SIZE'\]: Bedrock's guardrails know no such kind",
+    ),
+    "log-destination-unknown": (
+        GOOD + HAIKU + '[gateway.invocation_logging]\ndestinations = ["kafka"]\n',
+        r"gateway\.invocation_logging\.destinations\.0 = 'kafka': .* Choose 'cloudwatch' or 's3'",
+    ),
+    "log-destinations-as-text": (
+        GOOD + HAIKU + '[gateway.invocation_logging]\ndestinations = "s3"\n',
+        r"gateway\.invocation_logging\.destinations = 's3': It must be a list",
+    ),
+    "logs-without-destination": (
+        GOOD + HAIKU + "[gateway.invocation_logging]\ndestinations = []\n",
+        r"gateway\.invocation_logging\.destinations = \[\]: Logs without a destination",
+    ),
+    "logged-images-without-bucket": (
+        GOOD
+        + HAIKU
+        + '[gateway.invocation_logging]\ndestinations = ["cloudwatch"]\ndata = ["image"]\n',
+        r"gateway\.invocation_logging\.data = \['image'\]: Bedrock writes binary data to S3 only",
+    ),
+    "logged-for-odd-days": (
+        GOOD + HAIKU + "[gateway.invocation_logging]\nretention_days = 100\n",
+        r"gateway\.invocation_logging\.retention_days = 100: CloudWatch Logs keeps",
+    ),
+    "retention-mode-missing": (
+        GOOD + HAIKU + "[gateway.data_retention]\n",
+        r"gateway\.data_retention\.mode: It is required and missing",
+    ),
+    "retention-mode-unknown": (
+        GOOD + HAIKU + '[gateway.data_retention]\nmode = "forever"\n',
+        r"gateway\.data_retention\.mode = 'forever': It is not .*\. Choose 'inherit'",
     ),
     "table-as-text": (
         replaced("[data]\n", "").replace("[tags]", 'data = "s3"\n[tags]'),

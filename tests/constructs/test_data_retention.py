@@ -8,7 +8,8 @@ import pytest
 
 from bedrock_settings.settings import SettingKind, Settings
 from llm_constructs.bedrock_setting import RESOURCE_TYPE, setting_code
-from llm_constructs.data_retention import DataRetention, RetentionMode
+from llm_constructs.data_retention import DataRetention
+from llm_constructs.specs.data_retention import RetentionMode
 from tests.constructs.synthesis import Template, synthesised
 
 LAMBDAS = Path(__file__).parents[2] / "lambdas"

@@ -14,9 +14,10 @@ from botocore.model import StructureShape
 from botocore.validate import ParamValidator
 
 from llm_constructs.bedrock_setting import RESOURCE_TYPE, setting_code
-from llm_constructs.data_retention import DataRetention, RetentionMode
+from llm_constructs.data_retention import DataRetention
 from llm_constructs.invocation_logging import InvocationLogging
 from llm_constructs.service_role import ServiceRole
+from llm_constructs.specs.data_retention import RetentionMode
 from llm_constructs.specs.invocation_logging import InvocationLogs, LogDestination, LoggedData
 from llm_constructs.specs.problem import SpecificationError
 from tests.constructs.rule_packs import lint_findings, open_findings

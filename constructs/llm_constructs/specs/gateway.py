@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from llm_constructs.specs.data_retention import RetentionSetting
 from llm_constructs.specs.foundation_models import FOUNDATION_MODELS
 from llm_constructs.specs.guardrail import PII_TYPES, GuardrailSettings
+from llm_constructs.specs.invocation_logging import InvocationLogs
 from llm_constructs.specs.model import (
     ModelAlias,
     ModelFacts,
@@ -245,6 +247,12 @@ class Gateway:
     whole account and region: false where another stack makes it."""
     log_retention_days: int = 365
     """Days until logs go."""
+    invocation_logging: InvocationLogs | None = None
+    """Bedrock's own log of raw requests and answers, of **every** caller in the account and region.
+    Left out: the stack does not touch the setting."""
+    data_retention: RetentionSetting | None = None
+    """What AWS and the providers of models may keep, for every caller in the account and region.
+    Left out: the stack does not touch the setting."""
 
     def __post_init__(self) -> None:
         problems = Problems("gateway")

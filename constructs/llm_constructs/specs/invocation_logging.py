@@ -35,15 +35,19 @@ _IN_FILES = frozenset({LoggedData.IMAGE, LoggedData.VIDEO, LoggedData.AUDIO})
 class InvocationLogs:
     """Raw requests and answers of every caller in the account and region.
 
-    Nothing is redacted, not even what a guardrail masks. They are kept for ``retention_days``.
+    Nothing is redacted, not even what a guardrail masks.
 
     Raises :class:`SpecificationError` for what cannot be logged.
     https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html
     """
 
     destinations: frozenset[LogDestination] = frozenset({LogDestination.S3})
+    """Where the logs go: `s3`, `cloudwatch` (without bodies above 100 KB unless S3 takes them) or
+    both."""
     data: frozenset[LoggedData] = frozenset({LoggedData.TEXT})
+    """The kinds of data that are logged. Images, video and audio need S3."""
     retention_days: int = DEFAULT_RETENTION_DAYS
+    """Days until the logs go, at every destination."""
 
     def __post_init__(self) -> None:
         problems = Problems("invocation logging")
@@ -61,7 +65,7 @@ class InvocationLogs:
             "Logs would hold none of the data that they are made for.",
             f"Name one or more of: {', '.join(LoggedData)}; or leave invocation logging out.",
         )
-        in_files = sorted(self.data & _IN_FILES)
+        in_files = sorted(kind.value for kind in self.data & _IN_FILES)
         problems.require(
             not in_files or LogDestination.S3 in self.destinations,
             "data",
