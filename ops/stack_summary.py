@@ -15,9 +15,15 @@ from ops.stateful import STATEFUL_TYPES
 _SUPPORTING = frozenset(
     {
         "AWS::ApiGateway::Account",
+        "AWS::ApiGateway::ApiKey",
+        "AWS::ApiGateway::Authorizer",
+        "AWS::ApiGateway::BasePathMapping",
         "AWS::ApiGateway::Deployment",
+        "AWS::ApiGateway::GatewayResponse",
         "AWS::ApiGateway::Method",
+        "AWS::ApiGateway::RequestValidator",
         "AWS::ApiGateway::Resource",
+        "AWS::ApiGateway::UsagePlanKey",
         "AWS::CDK::Metadata",
         "AWS::EC2::Route",
         "AWS::EC2::RouteTable",
@@ -57,9 +63,10 @@ _SERVICES = {
     "ApiGatewayV2": "API Gateway",
     "CertificateManager": "ACM",
     "ElasticLoadBalancingV2": "",
+    "SecretsManager": "Secrets Manager",
     "StepFunctions": "",
 }
-_ACRONYMS = {"api": "API", "nat": "NAT"}
+_ACRONYMS = {"acl": "ACL", "api": "API", "nat": "NAT"}
 
 
 @dataclass(frozen=True)
