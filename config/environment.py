@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from llm_constructs.specs.data_lake import LakeArea, LakeReplication, LakeRetention
 from llm_constructs.specs.gateway import Gateway
+from llm_constructs.specs.gateway_service import ContainerService
 from llm_constructs.specs.lustre import LustreVolume
 from llm_constructs.specs.network import (
     Capability,
@@ -134,6 +135,13 @@ class NetworkTable(_Table):
         vpc = self.vpc or self.existing_vpc
         return vpc.accelerator_zone if vpc else None
 
+    @property
+    def has_public_subnets(self) -> bool:
+        """Whether a load balancer can have public addresses."""
+        if self.vpc is not None:
+            return self.vpc.nat_gateways is not NatGateways.CLOSED
+        return self.existing_vpc is not None and bool(self.existing_vpc.public_subnet_ids)
+
 
 class DataTable(_Table):
     """The S3 data lake."""
@@ -183,6 +191,8 @@ class Environment(_Table):
     def capabilities(self) -> frozenset[Capability]:
         """What the environment turns on, which decides the VPC's endpoints."""
         turned_on = {Capability.GATEWAY} if self.gateway else set()
+        if self.gateway and self.gateway.service:
+            turned_on.add(Capability.GATEWAY_SERVICE)
         return frozenset(self.network.endpoints_for) | turned_on
 
     @model_validator(mode="after")
@@ -280,4 +290,24 @@ class Environment(_Table):
             "The authoriser fetches the issuer's keys from the internet, which the network does "
             "not reach.",
             'Set nat_gateways = "one" or more in the network\'s VPC, or remove [gateway.oidc].',
+        )
+        self._check_gateway_service(problems, self.gateway.service)
+
+    def _check_gateway_service(self, problems: Problems, service: ContainerService | None) -> None:
+        if service is None:
+            return
+        problems.require(
+            self.network.domain is not None,
+            "gateway.service.domain_prefix",
+            service.domain_prefix,
+            "The load balancer speaks nothing but TLS, and the network has no domain with a "
+            "certificate.",
+            "Add [network.domain], or remove [gateway.service].",
+        )
+        problems.require(
+            not service.internet_facing or self.network.has_public_subnets,
+            "gateway.service.internet_facing",
+            True,
+            "The network has no public subnets.",
+            "Say false, or give the VPC public subnets.",
         )

@@ -16,7 +16,9 @@ from llm_constructs.gateway_api import GatewayDomain
 from llm_constructs.invocation_logging import InvocationLogging
 from llm_constructs.network import Network
 from llm_constructs.specs.gateway import Gateway
+from llm_constructs.specs.gateway_service import ContainerService
 from llm_constructs.specs.network import Domain
+from llm_constructs.specs.problem import Problem, SpecificationError
 from stacks.layer import Layer
 
 ROOT = Path(__file__).parent.parent
@@ -71,7 +73,11 @@ class GatewayStack(Layer):
                 authorizer=_code(TOKEN_AUTHORIZER if gateway.oidc else AUTHORIZER),
             ),
             vpc=network.vpc,
-            domain=_domain(gateway, environment.network.domain, network),
+            domain=(
+                None
+                if gateway.private
+                else _domain(gateway.domain_prefix, environment.network.domain, network)
+            ),
             removal_policy=self.removal_policy,
         )
         self._set_account_up(gateway)
@@ -81,8 +87,26 @@ class GatewayStack(Layer):
             "LedgerTable": self.gateway.tables.ledger.table_name,
             "PepperSecret": self.gateway.pepper.secret_arn,
         }
+        if gateway.service is not None:
+            outputs["ServiceUrl"] = self._add_service(gateway.service, environment, network)
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
+
+    def _add_service(
+        self, service: ContainerService, environment: Environment, network: Network
+    ) -> str:
+        """Add the containers and return where they are reached."""
+        domain = _domain(service.domain_prefix, environment.network.domain, network)
+        if domain is None:
+            problem = Problem(
+                "service",
+                service.repository,
+                "The load balancer speaks nothing but TLS, and the network has no certificate.",
+                "Give the network its domain.",
+            )
+            raise SpecificationError("gateway stack", [problem])
+        self.gateway.add_service("Service", service=service, domain=domain)
+        return f"https://{domain.name}/"
 
     def _set_account_up(self, gateway: Gateway) -> None:
         """Make the settings that Bedrock has once per account and region, where they are given."""
@@ -109,13 +133,11 @@ def _code(source: FunctionSource) -> lambda_.Code:
     return lambda_.Code.from_asset(str(build(source, CACHE)))
 
 
-def _domain(gateway: Gateway, domain: Domain | None, network: Network) -> GatewayDomain | None:
-    if gateway.private or domain is None:
-        return None
-    if network.certificate is None or network.hosted_zone is None:
+def _domain(prefix: str, domain: Domain | None, network: Network) -> GatewayDomain | None:
+    if domain is None or network.certificate is None or network.hosted_zone is None:
         return None
     return GatewayDomain(
-        name=f"{gateway.domain_prefix}.{domain.name}",
+        name=f"{prefix}.{domain.name}",
         certificate=network.certificate,
         hosted_zone=network.hosted_zone,
     )

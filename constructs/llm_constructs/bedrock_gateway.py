@@ -9,8 +9,12 @@ from pathlib import Path
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_route53 as route53
+from aws_cdk import aws_route53_targets as targets
 from constructs import Construct
 
 from llm_constructs.alarm import AlarmDescription
@@ -21,14 +25,15 @@ from llm_constructs.gateway_alarms import (
     describe_rollback_alarms,
 )
 from llm_constructs.gateway_api import IAM_PREFIX, GatewayApi, GatewayDomain, stage_arn
+from llm_constructs.gateway_application import GatewayApplication
 from llm_constructs.gateway_deployment import ALIAS, GatewayDeployment, keep_ready
 from llm_constructs.gateway_firewall import GatewayFirewall
+from llm_constructs.gateway_service import GatewayService
 from llm_constructs.gateway_tables import GatewayTables
 from llm_constructs.guardrail import Guardrail
-from llm_constructs.model_access import grant_models
-from llm_constructs.nag import acknowledge
 from llm_constructs.private_function import FunctionShape, PrivateFunction
 from llm_constructs.specs.gateway import DEFAULT_PLAN, Gateway, OidcProvider, WebAdapterLayer
+from llm_constructs.specs.gateway_service import ContainerService
 from llm_constructs.specs.guardrail import GuardrailSettings, masking_only
 from llm_constructs.versioned_secret import VersionedKeySecret
 
@@ -38,8 +43,8 @@ FUNCTION_TIMEOUT = Duration.minutes(15)
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
 
-DEADLINE_SECONDS = 840
-"""A minute less, in which the application ends an answer and settles what it cost."""
+PLAYGROUND_PATHS = ("/", "/playground/*")
+"""What the application serves that API Gateway has no method for when there is no playground."""
 
 AUTHORIZER_TIMEOUT = Duration.seconds(10)
 AUTHORIZER_MEMORY_MIB = 512
@@ -96,13 +101,19 @@ class BedrockGateway(Construct):
             self, "Tables", encryption_key=self.key, removal_policy=removal_policy
         )
         self.pepper = self._make_secret("Pepper", "HMAC keys of the digests of API keys")
-        self._pseudonyms = self._make_secret("Pseudonyms", "HMAC keys of pseudonyms in logs")
+        pseudonyms = self._make_secret("Pseudonyms", "HMAC keys of pseudonyms in logs")
         self.guardrail = self._make_guardrail(
             "Guardrail", gateway.guardrail, "Every chat call of the gateway passes it"
         )
-        self._log_guardrail = self._make_log_guardrail()
-        self._application = self._make_application(code.application, environment_name)
-        self.alias = self._application.function.add_alias(ALIAS)
+        self._application = GatewayApplication(
+            gateway=gateway,
+            environment_name=environment_name,
+            tables=self.tables,
+            pseudonyms=pseudonyms,
+            guardrail=self.guardrail,
+            log_guardrail=self._make_log_guardrail(),
+        )
+        self.alias = self._make_application(code.application).function.add_alias(ALIAS)
         if gateway.provisioned_concurrency:
             keep_ready(self.alias, gateway.provisioned_concurrency)
         self._authorizer = self._make_authorizer(code.authorizer)
@@ -120,7 +131,7 @@ class BedrockGateway(Construct):
         self._authorizer.function.add_environment(
             "USAGE_IDENTIFIER_KEY", self.api.usage_identifiers[DEFAULT_PLAN]
         )
-        GatewayFirewall(
+        self._firewall = GatewayFirewall(
             self,
             "Firewall",
             stage_arn=stage_arn(self.api.api),
@@ -147,6 +158,55 @@ class BedrockGateway(Construct):
         """Return the share of requests that failed on this side, between 0 and 1."""
         return self.api.metric_server_errors()
 
+    def add_service(
+        self, construct_id: str, *, service: ContainerService, domain: GatewayDomain
+    ) -> GatewayService:
+        """Run the application in containers as well, reached as ``domain``.
+
+        They share the function's tables, secrets, guardrails, models and firewall. Nobody checks
+        credentials before them, so they may read the pepper besides.
+        """
+        made = GatewayService(
+            self,
+            construct_id,
+            vpc=self._vpc,
+            image=ecs.ContainerImage.from_ecr_repository(
+                ecr.Repository.from_repository_name(self, "Repository", service.repository),
+                service.version,
+            ),
+            environment={
+                **self._application.environment(),
+                "GATEWAY_MODELS": self._gateway.catalogue_text(),
+                "GATEWAY_PEPPER_SECRET": self.pepper.secret_arn,
+                **_oidc_environment(self._gateway.oidc, prefix="GATEWAY_"),
+            },
+            certificate=domain.certificate,
+            web_acl_arn=self._firewall.acl_arn,
+            clients=self._clients(service),
+            internet_facing=service.internet_facing,
+            closed_paths=() if self._gateway.playground else PLAYGROUND_PATHS,
+            capacity=service.capacity,
+            log_retention_days=self._gateway.log_retention_days,
+            removal_policy=self._removal_policy,
+        )
+        self._application.grant(made.task_role, scope=self)
+        self.pepper.grant_read(made.task_role)
+        route53.ARecord(
+            made,
+            "AliasRecord",
+            zone=domain.hosted_zone,
+            record_name=f"{domain.name}.",
+            target=route53.RecordTarget.from_alias(targets.LoadBalancerTarget(made.load_balancer)),
+        )
+        return made
+
+    def _clients(self, service: ContainerService) -> list[ec2.IConnectable]:
+        groups = (
+            ec2.SecurityGroup.from_security_group_id(self, f"Client{index}", group, mutable=False)
+            for index, group in enumerate(service.client_security_groups)
+        )
+        return [*map(ec2.Peer.ipv4, service.client_cidrs), *groups]
+
     def _make_secret(self, construct_id: str, description: str) -> VersionedKeySecret:
         return VersionedKeySecret(
             self,
@@ -156,8 +216,8 @@ class BedrockGateway(Construct):
             removal_policy=self._removal_policy,
         )
 
-    def _make_application(self, code: lambda_.Code, environment_name: str) -> PrivateFunction:
-        application = self._make_function(
+    def _make_application(self, code: lambda_.Code) -> PrivateFunction:
+        function = self._make_function(
             "Application",
             FunctionShape(
                 description="Answers the gateway's requests",
@@ -168,34 +228,15 @@ class BedrockGateway(Construct):
                 reserved_concurrency=self._gateway.reserved_concurrency,
                 environment={
                     **_web_adapter_environment(),
-                    "GATEWAY_ENVIRONMENT": environment_name,
+                    **self._application.environment(),
                     "GATEWAY_MODELS": f"/opt/{CATALOGUE_PATH}",
-                    "GATEWAY_DIRECTORY_TABLE": self.tables.directory.table_name,
-                    "GATEWAY_LEDGER_TABLE": self.tables.ledger.table_name,
-                    "GATEWAY_PSEUDONYM_SECRET": self._pseudonyms.secret_arn,
                     "GATEWAY_IDENTITY": "request-context",
-                    "GATEWAY_GUARDRAIL_ID": self.guardrail.id,
-                    "GATEWAY_GUARDRAIL_VERSION": self.guardrail.version,
-                    "GATEWAY_DEADLINE_SECONDS": str(DEADLINE_SECONDS),
-                    **self._log_guardrail_environment(),
                 },
                 layers=[self._web_adapter(self._gateway.web_adapter), self._catalogue_layer()],
             ),
         )
-        self.tables.grant_look_up(application.role)
-        self.tables.grant_account(application.role)
-        self._pseudonyms.grant_read(application.role)
-        if self._log_guardrail:
-            self._log_guardrail.grant_apply(application.role)
-        acknowledge(
-            application.role,
-            "AwsSolutions-IAM5[Action::kms:GenerateDataKey*]",
-            "AwsSolutions-IAM5[Action::kms:ReEncrypt*]",
-            reason="DynamoDB asks both variants of each action of whoever writes to a table that "
-            "a customer's key encrypts. They are allowed on the gateway's own key only.",
-        )
-        grant_models(application.role, scope=self, gateway=self._gateway, guardrail=self.guardrail)
-        return application
+        self._application.grant(function.role, scope=self)
+        return function
 
     def _make_log_guardrail(self) -> Guardrail | None:
         kinds = self._gateway.masked_in_logs
@@ -215,14 +256,6 @@ class BedrockGateway(Construct):
             description=description,
             encryption_key=self.key,
         )
-
-    def _log_guardrail_environment(self) -> Mapping[str, str]:
-        if self._log_guardrail is None:
-            return {}
-        return {
-            "GATEWAY_LOG_GUARDRAIL_ID": self._log_guardrail.id,
-            "GATEWAY_LOG_GUARDRAIL_VERSION": self._log_guardrail.version,
-        }
 
     def _make_authorizer(self, code: lambda_.Code) -> PrivateFunction:
         authorizer = self._make_function(
@@ -308,11 +341,11 @@ def _web_adapter_environment() -> Mapping[str, str]:
     }
 
 
-def _oidc_environment(provider: OidcProvider | None) -> Mapping[str, str]:
+def _oidc_environment(provider: OidcProvider | None, *, prefix: str = "") -> Mapping[str, str]:
     if provider is None:
         return {}
     return {
-        "OIDC_ISSUER": provider.issuer,
-        "OIDC_AUDIENCES": ",".join(provider.audiences),
-        "OIDC_TEAM_CLAIM": provider.team_claim,
+        f"{prefix}OIDC_ISSUER": provider.issuer,
+        f"{prefix}OIDC_AUDIENCES": ",".join(provider.audiences),
+        f"{prefix}OIDC_TEAM_CLAIM": provider.team_claim,
     }

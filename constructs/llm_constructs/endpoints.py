@@ -32,6 +32,9 @@ _NEEDS: dict[Capability, tuple[str, ...]] = {
     Capability.CURATION: (*_IMAGES, "BATCH", "ECS", "ECS_AGENT", "ECS_TELEMETRY", "STEP_FUNCTIONS"),
     Capability.ENDPOINTS: (*_IMAGES, "SAGEMAKER_API", "SAGEMAKER_RUNTIME"),
     Capability.GATEWAY: ("BEDROCK_RUNTIME",),
+    # Tasks on Fargate call ECS through no endpoint of the VPC's:
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/vpc-endpoints.html
+    Capability.GATEWAY_SERVICE: _IMAGES,
     Capability.KNOWLEDGE: ("BEDROCK_RUNTIME", "BEDROCK_AGENT_RUNTIME"),
     Capability.OBSERVABILITY: ("PROMETHEUS_WORKSPACES", "XRAY"),
 }

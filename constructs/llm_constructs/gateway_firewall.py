@@ -42,6 +42,8 @@ https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-li
 class GatewayFirewall(Construct):
     """AWS's rules and a limit on single addresses, associated with ``stage_arn``.
 
+    ``acl_arn`` is the web ACL, to stand before other resources of the region as well.
+
     What is refused or counted is logged for ``log_retention_days`` without credentials, query and
     body.
     """

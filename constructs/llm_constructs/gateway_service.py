@@ -1,5 +1,6 @@
 """The gateway application as a container."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
@@ -13,6 +14,8 @@ from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from llm_constructs.encryption import CustomerKey
+from llm_constructs.log_protection import masked_secrets
+from llm_constructs.log_retention import retention_of
 from llm_constructs.nag import acknowledge
 from llm_constructs.private_bucket import AccessLogsBucket
 from llm_constructs.service_role import ServiceRole
@@ -27,6 +30,8 @@ LONGEST_CALL = Duration.seconds(900)
 
 It is above the gateway's own deadline, so that the gateway ends a call and not the load balancer.
 """
+
+LOGS_DAYS = 365
 
 _HTTPS = 443
 _HEALTH = "/health"
@@ -46,9 +51,10 @@ class GatewayService(Construct):
 
     ``image`` is built from ``lambdas/gateway/Dockerfile`` and lies in ECR. ``environment`` holds
     the gateway's variables but those that this construct sets. ``clients`` may connect and nobody
-    else; the load balancer has no public address unless it is ``internet_facing``.
-    ``web_acl_arn`` is a regional web ACL. With ``RemovalPolicy.RETAIN`` the load balancer cannot be
-    deleted before its protection is taken off.
+    else; the load balancer has no public address unless it is ``internet_facing``, and answers
+    ``closed_paths`` (patterns) itself, with 404. ``web_acl_arn`` is a regional web ACL. The
+    application's log goes after ``log_retention_days``. With ``RemovalPolicy.RETAIN`` the load
+    balancer cannot be deleted before its protection is taken off.
 
     ``task_role`` is what the application acts as; it has no permissions but what is granted to it,
     and must be granted something.
@@ -66,7 +72,9 @@ class GatewayService(Construct):
         web_acl_arn: str,
         clients: Sequence[ec2.IConnectable],
         internet_facing: bool = False,
+        closed_paths: Sequence[str] = (),
         capacity: ServiceCapacity | None = None,
+        log_retention_days: int = LOGS_DAYS,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -80,11 +88,14 @@ class GatewayService(Construct):
             "GATEWAY_THREADS": str(self._capacity.concurrent_requests),
         }
         _check(environment, own, clients)
-        self.log_group = self._make_log_group()
+        self.log_group = self._make_log_group(log_retention_days)
         self.task_role = self._make_role("TaskRole", "What the gateway acts as")
         self.service = self._make_service(image, {**environment, **own})
         self.load_balancer = self._make_load_balancer(internet_facing, clients)
-        self.target_group = self._make_listener(certificate)
+        listener = self._make_listener(certificate)
+        self.target_group = self._add_tasks(listener)
+        if closed_paths:
+            _close(listener, closed_paths)
         self._scale()
         wafv2.CfnWebACLAssociation(
             self,
@@ -93,7 +104,7 @@ class GatewayService(Construct):
             web_acl_arn=web_acl_arn,
         )
 
-    def _make_log_group(self) -> logs.LogGroup:
+    def _make_log_group(self, retention_days: int) -> logs.LogGroup:
         key = CustomerKey(
             self,
             "LogsKey",
@@ -105,8 +116,9 @@ class GatewayService(Construct):
             self,
             "Logs",
             encryption_key=key,
-            retention=logs.RetentionDays.ONE_YEAR,
+            retention=retention_of(retention_days),
             removal_policy=self._removal_policy,
+            data_protection_policy=masked_secrets(),
         )
 
     def _make_role(self, construct_id: str, description: str) -> ServiceRole:
@@ -258,8 +270,8 @@ class GatewayService(Construct):
         balancer.log_access_logs(bucket)
         return balancer
 
-    def _make_listener(self, certificate: acm.ICertificate) -> elbv2.ApplicationTargetGroup:
-        listener = self.load_balancer.add_listener(
+    def _make_listener(self, certificate: acm.ICertificate) -> elbv2.ApplicationListener:
+        return self.load_balancer.add_listener(
             "Https",
             port=_HTTPS,
             protocol=elbv2.ApplicationProtocol.HTTPS,
@@ -268,6 +280,8 @@ class GatewayService(Construct):
             ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS,
             open=False,
         )
+
+    def _add_tasks(self, listener: elbv2.ApplicationListener) -> elbv2.ApplicationTargetGroup:
         return listener.add_targets(
             "Tasks",
             port=PORT,
@@ -305,6 +319,20 @@ class GatewayService(Construct):
             scale_out_cooldown=Duration.minutes(1),
             scale_in_cooldown=Duration.minutes(5),
         )
+
+
+def _close(listener: elbv2.ApplicationListener, paths: Sequence[str]) -> None:
+    error = {"message": "There is no such path. See /openapi.json.", "code": "unknown_path"}
+    listener.add_action(
+        "ClosedPaths",
+        priority=1,
+        conditions=[elbv2.ListenerCondition.path_patterns([*paths])],
+        action=elbv2.ListenerAction.fixed_response(
+            404,
+            content_type="application/json",
+            message_body=json.dumps({"error": {**error, "type": "invalid_request_error"}}),
+        ),
+    )
 
 
 def _check(

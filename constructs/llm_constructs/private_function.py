@@ -12,6 +12,7 @@ from constructs import Construct
 
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.function_asset import RUNTIME
+from llm_constructs.log_protection import masked_secrets
 from llm_constructs.log_retention import retention_of
 from llm_constructs.nag import acknowledge
 from llm_constructs.service_role import ServiceRole
@@ -26,15 +27,6 @@ _NETWORK_INTERFACES = (
     "ec2:DescribeNetworkInterfaces",
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
-)
-
-_SECRETS_IN_LOGS = (
-    logs.DataIdentifier.AWSSECRETKEY,
-    logs.DataIdentifier.CREDITCARDNUMBER,
-    logs.DataIdentifier.EMAILADDRESS,
-    logs.DataIdentifier.OPENSSHPRIVATEKEY,
-    logs.DataIdentifier.PKCSPRIVATEKEY,
-    logs.DataIdentifier.SSN_US,
 )
 
 
@@ -84,7 +76,7 @@ class PrivateFunction(Construct):
             encryption_key=encryption_key,
             retention=retention_of(log_retention_days),
             removal_policy=removal_policy,
-            data_protection_policy=logs.DataProtectionPolicy(identifiers=[*_SECRETS_IN_LOGS]),
+            data_protection_policy=masked_secrets(),
         )
         self.log_group.grant_write(self.role)
         encryption_key.grant_decrypt(self.role)

@@ -54,6 +54,18 @@ def gateway(model: str, setting: str = "") -> str:
 HAIKU = gateway('model_id = "us.anthropic.claude-haiku-4-5-20251001-v1:0"')
 
 
+DOMAIN = '[network.domain]\nname = "a.example.com"\nhosted_zone_id = "Z0123456789"\n'
+SERVICE = (
+    '[gateway.service]\nrepository = "llm/gateway"\nversion = "1.4.0"\n'
+    'client_cidrs = ["10.0.0.0/8"]\n'
+)
+
+
+def service(old: str = "", new: str = "", *, domain: str = DOMAIN) -> str:
+    assert not old or SERVICE.count(old) == 1, f"{old!r} must occur once"
+    return GOOD + domain + HAIKU + (SERVICE.replace(old, new) if old else SERVICE)
+
+
 def replaced(old: str, new: str) -> str:
     assert GOOD.count(old) == 1, f"{old!r} must occur once"
     return GOOD.replace(old, new)
@@ -106,6 +118,21 @@ def test_a_gateway_turns_its_capability_on(tmp_path: Path) -> None:
     assert environment.gateway is not None
     assert environment.gateway.residency is Residency.GEO
     assert environment.gateway.authorizer_cache_seconds == 300
+
+
+def test_a_container_service_turns_on_the_endpoints_of_its_image(tmp_path: Path) -> None:
+    environment = load("team", write(tmp_path, service()))
+    assert environment.capabilities == {Capability.GATEWAY, Capability.GATEWAY_SERVICE}
+
+
+def test_a_public_service_may_stand_in_the_public_subnets_of_an_existing_vpc(
+    tmp_path: Path,
+) -> None:
+    public = 'public_subnet_ids = ["subnet-0123456789abcdef3", "subnet-0123456789abcdef4"]\n'
+    vpc = with_existing_vpc("private_subnet_ids", f"{public}private_subnet_ids")
+    text = vpc + DOMAIN + HAIKU + SERVICE + "internet_facing = true\n"
+    assert load("team", write(tmp_path, text)).network.has_public_subnets
+    assert "no public subnets" in problems_of(tmp_path, text.replace(public, ""))
 
 
 @pytest.mark.parametrize("name", environment_names())
@@ -415,6 +442,66 @@ WRONG: dict[str, tuple[str, str]] = {
     "retention-mode-unknown": (
         GOOD + HAIKU + '[gateway.data_retention]\nmode = "forever"\n',
         r"gateway\.data_retention\.mode = 'forever': It is not .*\. Choose 'inherit'",
+    ),
+    "service-without-certificate": (
+        service(domain=""),
+        r"gateway\.service\.domain_prefix = 'service': The load balancer speaks nothing but TLS",
+    ),
+    "service-under-the-name-of-the-api": (
+        service() + 'domain_prefix = "api"\n',
+        r"gateway\.service\.domain_prefix = 'api': It is the name of the API",
+    ),
+    "service-under-two-labels": (
+        service() + 'domain_prefix = "a.b"\n',
+        r"gateway\.service\.domain_prefix = 'a\.b': It is not one label",
+    ),
+    "service-of-a-whole-address": (
+        service("llm/gateway", "111111111111.dkr.example.com/Gateway"),
+        r"gateway\.service\.repository = .*It is not the name of an ECR repository",
+    ),
+    "service-of-whatever-is-latest": (
+        service("1.4.0", "latest"),
+        r"gateway\.service\.version = 'latest': It names no image, or another one after each push",
+    ),
+    "service-of-half-a-digest": (
+        service("1.4.0", "sha256:abc"),
+        r"gateway\.service\.version = 'sha256:abc': It names no image",
+    ),
+    "service-for-nobody": (
+        service('"10.0.0.0/8"', ""),
+        r"gateway\.service\.client_cidrs = \[\]: Nobody could connect",
+    ),
+    "service-for-everybody": (
+        service("10.0.0.0/8", "0.0.0.0/0"),
+        r"gateway\.service\.client_cidrs = '0\.0\.0\.0/0': .* it is every address there is",
+    ),
+    "service-for-half-a-network": (
+        service("10.0.0.0/8", "10.0.0.1/8"),
+        r"gateway\.service\.client_cidrs = '10\.0\.0\.1/8': It is not an IPv4 network",
+    ),
+    "service-for-a-named-group": (
+        service() + 'client_security_groups = ["default"]\n',
+        r"gateway\.service\.client_security_groups = 'default': It is not the id",
+    ),
+    "service-of-odd-size": (
+        service() + "[gateway.service.capacity]\ncpu = 1000\n",
+        r"gateway\.service\.capacity\.cpu = 1000: Fargate has no tasks of this size",
+    ),
+    "service-in-public-without-public-subnets": (
+        service().replace("[data]", 'nat_gateways = "closed"\n[data]') + "internet_facing = true\n",
+        r"gateway\.service\.internet_facing = True: The network has no public subnets",
+    ),
+    "service-of-too-many-models": (
+        GOOD
+        + DOMAIN
+        + HAIKU
+        + "".join(
+            f'[[gateway.models]]\nalias = "m{number}"\n'
+            'model_id = "us.anthropic.claude-haiku-4-5-20251001-v1:0"\n'
+            for number in range(80)
+        )
+        + SERVICE,
+        r"gateway\.models = '81 models': Their catalogue has \d+ characters",
     ),
     "table-as-text": (
         replaced("[data]\n", "").replace("[tags]", 'data = "s3"\n[tags]'),

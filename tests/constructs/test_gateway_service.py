@@ -234,6 +234,26 @@ def test_logs_are_encrypted_and_never_hold_up_answers(template: Template) -> Non
     assert container["LogConfiguration"]["Options"]["mode"] == "non-blocking"
 
 
+def test_logs_mask_what_looks_like_a_secret_and_go_when_they_should() -> None:
+    group = synthesised(lambda stack: gateway(stack, log_retention_days=30)).only(
+        "AWS::Logs::LogGroup"
+    )
+    assert "AwsSecretKey" in json.dumps(group["DataProtectionPolicy"])
+    assert group["RetentionInDays"] == 30
+
+
+def test_closed_paths_never_reach_the_tasks(template: Template) -> None:
+    assert template.of_type("AWS::ElasticLoadBalancingV2::ListenerRule") == {}
+    closed = synthesised(lambda stack: gateway(stack, closed_paths=["/", "/playground/*"]))
+    rule = closed.only("AWS::ElasticLoadBalancingV2::ListenerRule")
+    (condition,) = rule["Conditions"]
+    assert condition["PathPatternConfig"]["Values"] == ["/", "/playground/*"]
+    (action,) = rule["Actions"]
+    assert action["FixedResponseConfig"]["StatusCode"] == "404"
+    error = json.loads(action["FixedResponseConfig"]["MessageBody"])["error"]
+    assert set(error) == {"message", "type", "code"}
+
+
 def test_variables_of_the_services_own_and_missing_clients_are_refused_together() -> None:
     environment = {**ENVIRONMENT, "GATEWAY_PORT": "80", "GATEWAY_IDENTITY": "request-context"}
     with pytest.raises(SpecificationError) as refusal:

@@ -1,5 +1,6 @@
 """What the gateway in front of Bedrock offers, and to whom."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 from llm_constructs.specs.data_retention import RetentionSetting
 from llm_constructs.specs.foundation_models import FOUNDATION_MODELS
+from llm_constructs.specs.gateway_service import LABEL, ContainerService
 from llm_constructs.specs.guardrail import PII_TYPES, GuardrailSettings
 from llm_constructs.specs.invocation_logging import InvocationLogs
 from llm_constructs.specs.model import (
@@ -38,8 +40,14 @@ MEMORY_MIB = (512, 10_240)
 """Below 512 MiB a function gets so little processor that streams stutter; the upper bound is
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html."""
 
+LONGEST_CATALOGUE = 32 * 1024
+"""Characters of the catalogue in a task definition, which has 64 KiB in all and in which each quote
+takes two.
+
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html
+"""
+
 _ALIAS = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PLAN_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -247,6 +255,8 @@ class Gateway:
     whole account and region: false where another stack makes it."""
     log_retention_days: int = 365
     """Days until logs go."""
+    service: ContainerService | None = None
+    """The same application in containers, beside the function. Left out: the function alone."""
     invocation_logging: InvocationLogs | None = None
     """Bedrock's own log of raw requests and answers, of **every** caller in the account and region.
     Left out: the stack does not touch the setting."""
@@ -267,6 +277,9 @@ class Gateway:
             "Bedrock's guardrails know no such kind of data.",
             f"Choose from {', '.join(sorted(PII_TYPES))}.",
         )
+        problems.raise_if_any()
+        # The catalogue can be written of models that are in order.
+        self._check_service(problems)
         problems.raise_if_any()
 
     def facts(self, alias: ModelAlias) -> ModelFacts:
@@ -291,6 +304,10 @@ class Gateway:
             model.alias: catalogue_entry(model, self.facts(model), self.price(model))
             for model in self.models
         }
+
+    def catalogue_text(self) -> str:
+        """Return the catalogue as the shortest JSON, for an environment variable."""
+        return json.dumps(self.catalogue(), sort_keys=True, separators=(",", ":"))
 
     def of_kind(self, kind: ModelKind) -> tuple[ModelReference, ...]:
         """Return the models of one kind, each once, in the order of the aliases."""
@@ -348,7 +365,7 @@ class Gateway:
 
     def _check_names(self, problems: Problems) -> None:
         problems.require(
-            _LABEL.fullmatch(self.domain_prefix) is not None,
+            LABEL.fullmatch(self.domain_prefix) is not None,
             "domain_prefix",
             self.domain_prefix,
             "It is not one label of a domain name, and the certificate covers no more.",
@@ -362,6 +379,26 @@ class Gateway:
             problems.require(
                 not twice, field, twice, "A name is given twice.", "Give each a name of its own."
             )
+
+    def _check_service(self, problems: Problems) -> None:
+        if self.service is None:
+            return
+        problems.require(
+            self.private or self.service.domain_prefix != self.domain_prefix,
+            "service.domain_prefix",
+            self.service.domain_prefix,
+            "It is the name of the API, and one name leads to one place.",
+            "Give the service another one.",
+        )
+        length = len(self.catalogue_text())
+        problems.require(
+            length <= LONGEST_CATALOGUE,
+            "models",
+            f"{len(self.models)} models",
+            f"Their catalogue has {length} characters, and a task definition has room for "
+            f"{LONGEST_CATALOGUE}.",
+            "Offer fewer models, or remove [gateway.service].",
+        )
 
     def _check_models(self, problems: Problems) -> None:
         problems.require(

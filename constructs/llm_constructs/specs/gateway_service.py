@@ -1,8 +1,16 @@
 """How large the gateway's containers are, and how many there may be."""
 
+import re
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 from llm_constructs.specs.problem import Problems
+
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""One label of a domain name."""
+
+_PATH = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
+_VERSION = re.compile(r"sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 FARGATE_MEMORY_MIB: dict[int, range | tuple[int, ...]] = {
     256: (512, 1024, 2048),
@@ -19,13 +27,9 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-servic
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ServiceCapacity:
-    """One task and the number of them.
-
-    A task has ``cpu`` units (1024 are one virtual CPU) and ``memory_mib``, and answers
-    ``concurrent_requests`` at once, of which each may be a stream that lasts for minutes. Tasks are
-    added when they have more than ``requests_per_minute`` each or are busier than ``cpu_percent``.
+    """The size of one task of the container service, and the number of them.
 
     The defaults: a task takes 200 calls at once; at 20 seconds each that is 600 a minute, and two
     thirds of it leave room for the minutes that a new task needs.
@@ -34,12 +38,19 @@ class ServiceCapacity:
     """
 
     cpu: int = 1024
+    """CPU units of a task, of which 1024 are one virtual CPU."""
     memory_mib: int = 2048
+    """Memory of a task; Fargate gives certain sizes for each number of CPU units."""
     minimum_tasks: int = 2
+    """Tasks that always run. Two survive the loss of an availability zone."""
     maximum_tasks: int = 20
+    """Tasks under load."""
     concurrent_requests: int = 200
+    """Requests that a task answers at once, each of which may be a stream of minutes."""
     requests_per_minute: int = 400
+    """Requests of each task above which tasks are added."""
     cpu_percent: int = 60
+    """Use of the tasks' CPU above which tasks are added."""
 
     def __post_init__(self) -> None:
         problems = Problems("gateway service")
@@ -85,3 +96,87 @@ class ServiceCapacity:
             "Give a number from 1 to 100.",
         )
         problems.raise_if_any()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerService:
+    """The gateway on ECS Fargate behind a load balancer, beside its function.
+
+    docs/gateway-service.md says what it promises and how its image is built.
+    """
+
+    repository: str
+    """The ECR repository of the image, in the environment's account and region."""
+    version: str
+    """The image's tag, such as `1.4.0`, or its digest, beginning with `sha256:`."""
+    domain_prefix: str = "service"
+    """The name below the network's domain under which the service is reached."""
+    internet_facing: bool = False
+    """Whether the load balancer has public addresses. Only the clients below connect even so."""
+    client_cidrs: tuple[str, ...] = ()
+    """IPv4 ranges that may connect, such as the VPC's."""
+    client_security_groups: tuple[str, ...] = ()
+    """Ids of security groups whose members may connect."""
+    capacity: ServiceCapacity = ServiceCapacity()
+    """How large a task is, and how many there may be."""
+
+    def __post_init__(self) -> None:
+        problems = Problems("container service")
+        # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
+        problems.require(
+            2 <= len(self.repository) <= 256
+            and re.fullmatch(rf"({_PATH}/)*{_PATH}", self.repository) is not None,
+            "repository",
+            self.repository,
+            "It is not the name of an ECR repository.",
+            "Give the name alone, such as llm/gateway, without registry and tag.",
+        )
+        problems.require(
+            _VERSION.fullmatch(self.version) is not None and self.version != "latest",
+            "version",
+            self.version,
+            "It names no image, or another one after each push, so that tasks would differ.",
+            "Give a tag such as 1.4.0, or a digest of sha256: and 64 hexadecimal digits.",
+        )
+        problems.require(
+            LABEL.fullmatch(self.domain_prefix) is not None,
+            "domain_prefix",
+            self.domain_prefix,
+            "It is not one label of a domain name, and the certificate covers no more.",
+            "Use up to 63 lower-case letters, digits and hyphens, without a dot.",
+        )
+        self._check_clients(problems)
+        problems.raise_if_any()
+
+    def _check_clients(self, problems: Problems) -> None:
+        problems.require(
+            bool(self.client_cidrs or self.client_security_groups),
+            "client_cidrs",
+            [],
+            "Nobody could connect to the service.",
+            "Name ranges, such as the VPC's, or client_security_groups.",
+        )
+        for cidr in self.client_cidrs:
+            problems.require(
+                _is_network(cidr),
+                "client_cidrs",
+                cidr,
+                "It is not an IPv4 network, or it is every address there is.",
+                "Give a range such as 10.0.0.0/16. Whoever must be reached from everywhere uses "
+                "the API beside the service.",
+            )
+        for group in self.client_security_groups:
+            problems.require(
+                re.fullmatch(r"sg-[0-9a-f]{8,17}", group) is not None,
+                "client_security_groups",
+                group,
+                "It is not the id of a security group.",
+                "Give an id such as sg-0123456789abcdef0.",
+            )
+
+
+def _is_network(cidr: str) -> bool:
+    try:
+        return IPv4Network(cidr).prefixlen > 0 and "/" in cidr
+    except ValueError:
+        return False

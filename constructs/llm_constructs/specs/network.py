@@ -39,6 +39,7 @@ class Capability(StrEnum):
     CURATION = "curation"
     ENDPOINTS = "endpoints"
     GATEWAY = "gateway"
+    GATEWAY_SERVICE = "gateway-service"
     KNOWLEDGE = "knowledge"
     OBSERVABILITY = "observability"
 
