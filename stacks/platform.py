@@ -9,8 +9,10 @@ from typing import Any
 import aws_cdk as cdk
 
 from config import Environment
+from llm_constructs.network import Network
 from stacks.checks import add_checks
 from stacks.data import DataStack, ReplicaStack
+from stacks.eks import EksStack
 from stacks.network import NetworkStack
 
 CDK_JSON = Path(__file__).parent.parent / "cdk.json"
@@ -59,15 +61,27 @@ def build_app(
 def add_stacks(app: cdk.App, environment: Environment) -> None:
     """Add the stacks that ``environment`` has to ``app``."""
     network = NetworkStack(app, environment=environment).network
-    if environment.data is None and environment.lustre is None:
-        return
+    data = _add_data(app, environment, network)
+    if environment.eks is not None:
+        EksStack(
+            app,
+            environment=environment,
+            network=network,
+            eks=environment.eks,
+            file_system=data.file_system if data else None,
+        )
+
+
+def _add_data(app: cdk.App, environment: Environment, network: Network) -> DataStack | None:
     data = environment.data
+    if data is None and environment.lustre is None:
+        return None
     replicas = None
     if data is not None and data.replication is not None:
         replicas = ReplicaStack(
             app, environment=environment, replication=data.replication, data=data
         ).buckets
-    DataStack(
+    return DataStack(
         app,
         environment=environment,
         network=network,

@@ -9,11 +9,14 @@ from tests.assembly import Assembly
 
 STACKS = (
     "llm-dev-data",
+    "llm-dev-eks",
     "llm-dev-network",
     "llm-prod-data",
+    "llm-prod-eks",
     "llm-prod-network",
     "llm-prod-replica",
     "llm-staging-data",
+    "llm-staging-eks",
     "llm-staging-network",
 )
 
