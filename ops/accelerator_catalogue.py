@@ -60,10 +60,10 @@ def page() -> str:
 
 def _table(rows: Iterable[InstanceType]) -> Iterator[str]:
     yield (
-        "| Type | vCPUs | GiB | Devices | GiB each | Ranks | NVMe GB | EFA | Pods "
+        "| Type | vCPUs | GiB | Devices | GiB each | NeuronCores | Ranks | NVMe GB | EFA | Pods "
         "| Allocatable CPU, MiB | AMI type |"
     )
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    yield f"|{' --- |' * 12}"
     for row in rows:
         device = row.accelerator
         left = row.allocatable()
@@ -73,6 +73,7 @@ def _table(rows: Iterable[InstanceType]) -> Iterator[str]:
             f"{row.memory_gib:,}",
             f"{row.accelerator_count} {device.name}" if device else "",
             device.memory_gib if device else "",
+            row.neuron_cores or "",
             row.ranks or "",
             f"{row.local_nvme_gb:,}" if row.local_nvme_gb else "",
             row.efa.interfaces if row.efa else "",

@@ -261,6 +261,24 @@ def test_a_pod_that_fills_a_training_node_requests_its_devices_and_efa() -> None
     assert INSTANCE_TYPES["m7i.large"].resources(efa=False) == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "cores"),
+    [("trn1.32xlarge", 32), ("trn2.48xlarge", 128), ("inf2.xlarge", 2), ("inf2.48xlarge", 24)],
+)
+def test_a_pod_that_shares_neuron_devices_requests_cores_as_karpenter_counts_them(
+    name: str, cores: int
+) -> None:
+    resources = INSTANCE_TYPES[name].resources(efa=False, by_core=True)
+    assert resources == {"aws.amazon.com/neuroncore": cores}
+
+
+@given(row=rows.filter(lambda row: row.device_kind is not DeviceKind.NEURON))
+def test_only_neuron_devices_have_cores_to_request(row: InstanceType) -> None:
+    assert row.neuron_cores == 0
+    with pytest.raises(ValueError, match="has no NeuronCores"):
+        row.resources(efa=False, by_core=True)
+
+
 @given(row=rows)
 def test_nodes_with_devices_are_tainted_by_what_pods_request_and_others_are_not(
     row: InstanceType,

@@ -26,7 +26,7 @@ def test_every_type_has_exactly_one_row() -> None:
 
 def test_a_row_tells_devices_memory_and_efa() -> None:
     (row,) = [row for row in rows_of("NVIDIA") if row[0] == "p5.48xlarge"]
-    assert row[3:8] == ["8 H100", "80", "8", "30,400", "32"]
+    assert row[3:9] == ["8 H100", "80", "", "8", "30,400", "32"]
 
 
 def test_types_of_a_family_that_are_sold_differently_are_told_apart() -> None:

@@ -278,6 +278,13 @@ class InstanceType:
         return self.accelerator_count * (self.accelerator.memory_gib if self.accelerator else 0)
 
     @property
+    def neuron_cores(self) -> int:
+        """Physical NeuronCores of all devices, as Karpenter counts them; 0 on other types."""
+        if self.accelerator is None or self.device_kind is not DeviceKind.NEURON:
+            return 0
+        return self.accelerator_count * self.accelerator.cores
+
+    @property
     def ranks(self) -> int:
         """Processes of a job that a node runs: one for each GPU or logical NeuronCore."""
         return self.accelerator_count * (self.accelerator.logical_cores if self.accelerator else 0)
@@ -319,14 +326,26 @@ class InstanceType:
         labels = {label: "true"} if label else {}
         return {**labels, EFA_LABEL: "true"} if efa else labels
 
-    def resources(self, *, efa: bool) -> Mapping[str, int]:
-        """Return what the node's device plugins advertise, and a pod that fills it requests."""
-        key = DEVICE_RESOURCES.get(self.device_kind)
-        resources = {key: self.accelerator_count} if key else {}
+    def resources(self, *, efa: bool, by_core: bool = False) -> Mapping[str, int]:
+        """Return what a pod that fills the node requests of its device plugins.
+
+        ``by_core`` counts NeuronCores in place of devices, for pods that share a device. Raises
+        :class:`ValueError` for it on other types, and for EFA on a type that has none.
+        """
+        resources = self._core_resources() if by_core else self._device_resources()
         if efa:
             secondary = self.network_interfaces(efa=True)[1:]
             resources[EFA_RESOURCE] = len(secondary)
         return resources
+
+    def _device_resources(self) -> dict[str, int]:
+        key = DEVICE_RESOURCES.get(self.device_kind)
+        return {key: self.accelerator_count} if key else {}
+
+    def _core_resources(self) -> dict[str, int]:
+        if self.device_kind is not DeviceKind.NEURON:
+            raise ValueError(f"{self.name} has no NeuronCores.")
+        return {NEURON_CORE_RESOURCE: self.neuron_cores}
 
     def allocatable(self) -> Allocatable:
         """Estimate what is left of a node for pods, as Karpenter does before it launches one.
