@@ -8,12 +8,8 @@ from typing import Final
 
 from llm_constructs.specs.instance_type import InstanceType
 from llm_constructs.specs.karpenter_pool import KarpenterPool
-from llm_constructs.specs.node_group import (
-    ReservedNodeGroup,
-    SystemNodes,
-    check_region,
-    zone_region,
-)
+from llm_constructs.specs.node_group import ReservedNodeGroup, SystemNodes
+from llm_constructs.specs.node_location import check_region, zone_region
 from llm_constructs.specs.problem import Problems
 from llm_constructs.specs.region import REGIONS
 

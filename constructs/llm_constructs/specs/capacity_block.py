@@ -19,8 +19,11 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-blocks.html
 ULTRASERVER_RECLAIM_NOTICE: Final = timedelta(minutes=60)
 """The same for UltraServers. Same source."""
 
-MOST_NODES: Final = 64
-"""Instances in one block. Same source."""
+MOST_BLOCK_NODES: Final = 64
+"""Instances in one block.
+
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeCapacityBlockOfferings.html
+"""
 
 _RESERVATION_ID = re.compile(r"cr-[0-9a-f]{8,17}")
 

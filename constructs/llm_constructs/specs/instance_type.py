@@ -151,9 +151,9 @@ https://github.com/aws/karpenter-provider-aws/blob/main/pkg/providers/instancety
 class Accelerator:
     """One device.
 
-    ``memory_gib`` is rounded down. ``driver_floor`` is the branch of the first NVIDIA driver that
-    knows the device (https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/), ``None`` for
-    Neuron. ``cores`` and ``logical_cores`` are NeuronCores; a rank of a job runs on a logical one
+    ``memory_gib`` is rounded down. ``driver_floor`` is the NVIDIA driver branch of the first CUDA
+    release that compiles for the device
+    (https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/), ``None`` for Neuron. ``cores`` and ``logical_cores`` are NeuronCores; a rank of a job runs on a logical one
     (two physical ones from Trainium2 on, as
     https://awsdocs-neuron.readthedocs-hosted.com/en/latest/about-neuron/arch/neuron-features/logical-neuroncore-config.html
     sets by default). An NVIDIA device counts as one.

@@ -19,8 +19,8 @@ from llm_constructs.specs.node_group import (
     SMALLEST_ACCELERATOR_VOLUME,
     SMALLEST_VOLUME,
     check_name,
-    check_zone,
 )
+from llm_constructs.specs.node_location import check_zone
 from llm_constructs.specs.problem import Problems
 
 
@@ -319,8 +319,8 @@ class KarpenterPool:
                 not getattr(self, field) or len(self.zones) == 1,
                 field,
                 True,
-                f"Neither EFA nor a placement group crosses zones, and the pool has "
-                f"{len(self.zones) or 'all'}.",
+                f"Neither EFA nor a placement group crosses zones, and the pool may use "
+                f"{len(self.zones) or 'all'} zones.",
                 "Name one zone in zones.",
             )
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from llm_constructs.specs.accelerators import INSTANCE_TYPES, known_types
-from llm_constructs.specs.capacity_block import MOST_NODES, BlockSchedule, CapacityBlock
+from llm_constructs.specs.capacity_block import MOST_BLOCK_NODES, BlockSchedule, CapacityBlock
 from llm_constructs.specs.instance_type import (
     AmiType,
     CapacityOption,
@@ -16,6 +16,8 @@ from llm_constructs.specs.instance_type import (
     NetworkInterface,
     Taint,
 )
+from llm_constructs.specs.node_image import check_ami, check_ami_release
+from llm_constructs.specs.node_location import check_region, check_zone, zone_region
 from llm_constructs.specs.problem import Problems
 
 SMALLEST_VOLUME: Final = 20
@@ -34,8 +36,6 @@ https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html
 """
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
-_RELEASE = re.compile(r"\d+\.\d+\.\d+-\d{8}")
-_ZONE = re.compile(r"([a-z]{2}(?:-gov)?-[a-z]+-\d)(?:-[a-z]{3}-\d)?[a-z]")
 _RESOURCE_GROUP = re.compile(
     r"arn:aws(?:-us-gov)?:resource-groups:([a-z0-9-]+):\d{12}:group/[\w.-]{1,128}"
 )
@@ -50,98 +50,6 @@ def check_name(problems: Problems, name: str) -> None:
         "It becomes part of Kubernetes objects, which take lower-case letters, digits and hyphens.",
         "Give a name of at most 40 of them that starts with a letter, such as p5-training.",
     )
-
-
-def zone_region(zone: str) -> str | None:
-    """Return the region of an availability or local zone, or ``None`` if it is no zone's name."""
-    match = _ZONE.fullmatch(zone)
-    return match.group(1) if match else None
-
-
-def check_zone(problems: Problems, field: str, zone: str) -> None:
-    """Note a problem unless ``zone`` is the name of a zone."""
-    problems.require(
-        zone_region(zone) is not None,
-        field,
-        zone,
-        "It is not the name of an availability zone.",
-        "Give a name such as us-east-2a, not a region and not an id such as use2-az1.",
-    )
-
-
-def check_region(
-    problems: Problems, field: str, row: InstanceType, region: str | None, *, unlisted: bool
-) -> None:
-    """Note a problem if no price is known for the type in ``region``, unless ``unlisted``."""
-    problems.require(
-        unlisted or region is None or region in row.regions,
-        field,
-        row.name,
-        f"The catalogue does not know it in {region}, so its capacity may not exist there.",
-        f"{_regions(row)} If `aws ec2 describe-instance-type-offerings` lists it in {region}, set "
-        "unlisted_region = true.",
-    )
-
-
-def _regions(row: InstanceType) -> str:
-    if not row.regions:
-        return "It has no price in any region: ask AWS where it is sold."
-    return f"Known are {', '.join(sorted(row.regions))}."
-
-
-def check_ami_release(problems: Problems, release: str) -> None:
-    """Note a problem unless ``release`` pins one release of the image."""
-    problems.require(
-        _RELEASE.fullmatch(release) is not None,
-        "ami_release",
-        release,
-        "It does not pin one release of the image, so that the next node could get another driver.",
-        "Give a release such as 1.36.2-20261110 of "
-        "https://github.com/awslabs/amazon-eks-ami/releases.",
-    )
-
-
-def check_ami(problems: Problems, row: InstanceType, ami_type: AmiType | str | None) -> None:
-    """Note every reason why ``ami_type`` does not boot ``row`` with its driver."""
-    if ami_type is None:
-        return
-    if ami_type not in tuple(AmiType):
-        problems.add("ami_type", str(ami_type), *_unknown_ami(str(ami_type)))
-        return
-    ami = AmiType(ami_type)
-    problems.require(
-        ami.architecture is row.architecture,
-        "ami_type",
-        str(ami),
-        f"It is an {ami.architecture} image, and {row.name} has {row.architecture} processors.",
-        f"Choose {row.ami_type}, or leave it out.",
-    )
-    problems.require(
-        ami.device_kind is row.device_kind,
-        "ami_type",
-        str(ami),
-        _wrong_driver(ami, row),
-        f"Choose {row.ami_type}, or leave it out.",
-    )
-
-
-def _unknown_ami(ami_type: str) -> tuple[str, str]:
-    if ami_type.startswith("AL2_"):
-        return "EKS publishes no more images of Amazon Linux 2.", "Choose its AL2023 counterpart."
-    if ami_type == "CUSTOM":
-        return (
-            "Nothing is known of the drivers of an image of your own, and EKS does not patch it.",
-            "Leave it out, and put what you need into the pods' images.",
-        )
-    if ami_type.startswith("WINDOWS"):
-        return "No accelerator plugin here runs on Windows.", "Leave it out."
-    return "The platform builds on no such image.", f"Choose from {', '.join(AmiType)}."
-
-
-def _wrong_driver(ami: AmiType, row: InstanceType) -> str:
-    if row.device_kind is DeviceKind.NONE:
-        return f"Its {ami.device_kind} driver finds no device on {row.name} and fails to start."
-    return f"It has no driver for the {row.device_kind} devices of {row.name}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,12 +249,14 @@ class ReservedNodeGroup:
             "It has no accelerator, and CPU capacity needs no reservation.",
             "Choose an accelerator type, or use a Karpenter pool.",
         )
+        sizes = row.ultraserver_sizes
         problems.require(
-            not row.ultraserver_sizes or any(self.nodes == size for size in row.ultraserver_sizes),
+            not sizes or self.nodes % min(sizes) == 0,
             "nodes",
             self.nodes,
-            f"{row.name} is sold only as whole UltraServers, and a block holds one.",
-            f"Give {' or '.join(map(str, row.ultraserver_sizes))} nodes.",
+            f"{row.name} is sold only as whole UltraServers of {' or '.join(map(str, sizes))} "
+            "instances.",
+            f"Give a multiple of {min(sizes, default=1)}.",
         )
 
     def _check_capacity(self, problems: Problems, row: InstanceType) -> None:
@@ -360,10 +270,10 @@ class ReservedNodeGroup:
                 f"{', '.join(_types_with(CapacityOption.CAPACITY_BLOCK))}.",
             )
             problems.require(
-                self.nodes <= MOST_NODES,
+                self.nodes <= MOST_BLOCK_NODES,
                 "nodes",
                 self.nodes,
-                f"A Capacity Block has at most {MOST_NODES} instances.",
+                f"A Capacity Block has at most {MOST_BLOCK_NODES} instances.",
                 "Make one group for each block.",
             )
         if self.reservation_group_arn is not None:
