@@ -153,10 +153,11 @@ class Accelerator:
 
     ``memory_gib`` is rounded down. ``driver_floor`` is the NVIDIA driver branch of the first CUDA
     release that compiles for the device
-    (https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/), ``None`` for Neuron. ``cores`` and ``logical_cores`` are NeuronCores; a rank of a job runs on a logical one
-    (two physical ones from Trainium2 on, as
-    https://awsdocs-neuron.readthedocs-hosted.com/en/latest/about-neuron/arch/neuron-features/logical-neuroncore-config.html
-    sets by default). An NVIDIA device counts as one.
+    (https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/), ``None`` for Neuron. ``cores`` and
+    ``logical_cores`` are NeuronCores; a rank of a job runs on a logical one, which from Trainium2
+    on is two physical ones by default
+    (https://awsdocs-neuron.readthedocs-hosted.com/en/latest/general/arch/neuron-features/logical-neuroncore-config.html).
+    An NVIDIA device counts as one.
     """
 
     kind: DeviceKind
