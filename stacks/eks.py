@@ -1,5 +1,8 @@
 """The EKS stack: the cluster, its nodes and its controllers."""
 
+from collections.abc import Mapping
+
+from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from config import Environment
@@ -11,11 +14,18 @@ from llm_constructs.cluster_addons import (
     ClusterAddons,
     monitoring_addons,
 )
+from llm_constructs.device_plugins import DevicePlugins
 from llm_constructs.eks_cluster import EksCluster
+from llm_constructs.karpenter import Karpenter
+from llm_constructs.karpenter_pools import KarpenterPools
+from llm_constructs.load_balancer_controller import LoadBalancerController
 from llm_constructs.lustre import LustreFileSystem
 from llm_constructs.network import Network
+from llm_constructs.node_pools import NodeSite
+from llm_constructs.reserved_nodes import ReservedNodes
 from llm_constructs.system_nodes import SystemNodeGroup
 from llm_constructs.volume_key import VolumeKey
+from llm_constructs.workload_namespaces import WorkloadNamespaces
 from stacks.layer import Layer
 
 
@@ -73,5 +83,69 @@ class EksStack(Layer):
             after=[system_nodes],
         )
         self.cluster.kubectl.after(networking, system_nodes, controllers)
+        LoadBalancerController(self, "LoadBalancerController", cluster=self.cluster)
+        DevicePlugins(
+            self,
+            "DevicePlugins",
+            cluster=self.cluster,
+            kinds={
+                *(pool.device_kind for pool in eks.pools),
+                *(group.row.device_kind for group in eks.groups),
+            },
+            efa=any(pool.efa for pool in eks.pools) or any(group.efa for group in eks.groups),
+        )
+        WorkloadNamespaces(
+            self,
+            "Namespaces",
+            cluster=self.cluster,
+            names=eks.cluster.namespaces,
+            file_system=file_system,
+        )
+        tags = {**environment.tags, "environment": environment.name, "layer": "eks"}
+        self._add_pools(eks, network, volume_key, tags)
+        for group in eks.groups:
+            ReservedNodes(
+                self,
+                "".join(part.capitalize() for part in group.name.split("-")),
+                cluster=self.cluster,
+                group=group,
+                subnet=_accelerator_subnet(network),
+                volume_key=volume_key,
+                tags=tags,
+                after=[networking],
+            )
         if file_system is not None:
             file_system.allow_clients(self.cluster.node_security_group)
+
+    def _add_pools(
+        self, eks: EksTable, network: Network, volume_key: VolumeKey, tags: Mapping[str, str]
+    ) -> None:
+        karpenter = Karpenter(self, "Karpenter", cluster=self.cluster)
+        accelerator = network.accelerator_subnet
+        site = NodeSite(
+            instance_profile=karpenter.instance_profile.instance_profile_name,
+            security_group_ids=[
+                self.cluster.security_group_id,
+                self.cluster.node_security_group.security_group_id,
+            ],
+            subnet_ids={
+                subnet.availability_zone: subnet.subnet_id for subnet in network.vpc.private_subnets
+            },
+            accelerator_subnet_id=accelerator.subnet_id if accelerator else None,
+            volume_key_arn=volume_key.key_arn,
+            tags=tags,
+        )
+        KarpenterPools(
+            self,
+            "Pools",
+            cluster=self.cluster,
+            karpenter=karpenter,
+            pools=eks.pools,
+            site=site,
+        )
+
+
+def _accelerator_subnet(network: Network) -> ec2.ISubnet:
+    subnet = network.accelerator_subnet
+    assert subnet is not None, "the schema of the environment requires one"  # noqa: S101
+    return subnet

@@ -20,6 +20,7 @@ from llm_constructs.specs.node_group import SystemNodes
 from llm_constructs.system_nodes import SystemNodeGroup
 from llm_constructs.volume_key import VolumeKey
 from tests.constructs.eks import cluster_in
+from tests.constructs.references import predecessors
 from tests.constructs.synthesis import Template, synthesised
 
 ADMIN = "arn:aws:iam::111111111111:role/admin"
@@ -263,30 +264,6 @@ def test_kubectl_runs_in_private_subnets_with_its_own_few_permissions(template: 
     assert all("Private" in subnet["Ref"] for subnet in handler["VpcConfig"]["SubnetIds"])
     role = template.resources[handler["Role"]["Fn::GetAtt"][0]]["Properties"]
     assert "ManagedPolicyArns" not in role
-
-
-def predecessors(template: Template, logical_id: str) -> set[str]:
-    """Return what must exist before a resource: what it names, and whatever that needs."""
-    found: set[str] = set()
-    waiting = [logical_id]
-    while waiting:
-        resource = template.resources.get(waiting.pop(), {})
-        named = {*resource.get("DependsOn", ()), *references(resource.get("Properties", {}))}
-        waiting.extend(named - found)
-        found |= named
-    return found
-
-
-def references(value: Any) -> set[str]:
-    if isinstance(value, dict):
-        if "Ref" in value:
-            return {value["Ref"]}
-        if "Fn::GetAtt" in value:
-            return {value["Fn::GetAtt"][0]}
-        return set().union(*(references(item) for item in value.values()))
-    if isinstance(value, list):
-        return set().union(*(references(item) for item in value))
-    return set()
 
 
 def configuration(template: Template, addon: str) -> Any:

@@ -1,6 +1,6 @@
 """What a cluster's specification refuses, and how it says so."""
 
-from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -25,8 +25,9 @@ def test_versions_without_pins_are_refused(version: str) -> None:
 )
 @pytest.mark.parametrize("field", ["admin_role_arns", "viewer_role_arns"])
 def test_access_is_for_roles_alone(field: str, arn: str) -> None:
+    settings: Any = {field: (arn,)}
     with pytest.raises(SpecificationError, match=f"{field} .* not the ARN of one"):
-        replace(Cluster(), **{field: (arn,)})
+        Cluster(**settings)
 
 
 def test_a_role_has_one_entry() -> None:
@@ -39,3 +40,14 @@ def test_every_problem_is_told_at_once() -> None:
         Cluster(version="1.20", log_retention_days=8, admin_role_arns=("me",))
     fields = {problem.field for problem in caught.value.problems}
     assert fields == {"version", "log_retention_days", "admin_role_arns"}
+
+
+@pytest.mark.parametrize("name", ["default", "kube-system", "kube-x", "Serving", "a_b", "-a", ""])
+def test_workloads_get_namespaces_of_their_own(name: str) -> None:
+    with pytest.raises(SpecificationError, match="namespaces"):
+        Cluster(namespaces=(name,))
+
+
+def test_a_namespace_is_named_once() -> None:
+    with pytest.raises(SpecificationError, match="named twice"):
+        Cluster(namespaces=("serving", "serving"))

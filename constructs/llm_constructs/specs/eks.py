@@ -14,6 +14,7 @@ KUBERNETES_VERSIONS: Final = ("1.36",)
 https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html
 """
 
+_NAMESPACE = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _ROLE_ARN = re.compile(r"arn:aws(-us-gov)?:iam::\d{12}:role/[\w+=,.@/-]{1,512}")
 
 
@@ -50,6 +51,8 @@ class Cluster:
     """IAM roles that may look at everything but secrets."""
     log_retention_days: int = 365
     """Days to keep the control plane's logs, the audit log among them."""
+    namespaces: tuple[str, ...] = ("serving", "training")
+    """Namespaces for workloads. Each gets the platform's file system as the claim `lustre`."""
     gpu_monitoring: GpuMonitoring = GpuMonitoring.NODE_REPAIR
     """Who runs DCGM on GPU nodes, which only one can: `node-repair`, and nodes with broken GPUs are
     replaced, or `metrics`, and Container Insights has the GPUs' metrics."""
@@ -71,6 +74,7 @@ class Cluster:
             f"Choose one of {', '.join(map(str, LOG_RETENTION_DAYS))}.",
         )
         self._check_roles(problems)
+        self._check_namespaces(problems)
         problems.raise_if_any()
 
     def _check_roles(self, problems: Problems) -> None:
@@ -93,4 +97,28 @@ class Cluster:
                 arn,
                 "The role is among admin_role_arns as well, and EKS has one entry for each role.",
                 "Name it once.",
+            )
+
+    def _check_namespaces(self, problems: Problems) -> None:
+        problems.require(
+            len(set(self.namespaces)) == len(self.namespaces),
+            "namespaces",
+            list(self.namespaces),
+            "A namespace is named twice.",
+            "Name each once.",
+        )
+        for name in self.namespaces:
+            problems.require(
+                _NAMESPACE.fullmatch(name) is not None,
+                "namespaces",
+                name,
+                "It is not the name of a namespace.",
+                "Use up to 63 lower-case letters, digits and hyphens, starting with a letter.",
+            )
+            problems.require(
+                name != "default" and not name.startswith("kube-"),
+                "namespaces",
+                name,
+                "Kubernetes has this namespace already and keeps it for itself.",
+                "Give workloads a namespace of their own, such as serving.",
             )
