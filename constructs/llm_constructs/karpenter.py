@@ -3,6 +3,7 @@
 from typing import Final
 
 from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -10,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from llm_constructs.alarm import AlarmDescription, Severity
 from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.helm_chart import HelmChart
 from llm_constructs.karpenter_policy import KarpenterStatements, acknowledge_wildcards
@@ -41,6 +43,12 @@ CHART: Final = HelmChart(
     version=KARPENTER_VERSION,
     namespace=NAMESPACE,
 )
+
+LONGEST_WARNING_AGE: Final = Duration.minutes(2)
+"""What EC2 leaves a spot instance after its warning.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+"""
 
 _INTERRUPTIONS: Final = {
     "Health": ("aws.health", "AWS Health Event"),
@@ -99,6 +107,27 @@ class Karpenter(Construct):
                 },
             },
             after=[crds, role, access, self.queue],
+        )
+
+    @property
+    def alarms(self) -> tuple[AlarmDescription, ...]:
+        """What to watch: an instance is gone two minutes after its warning, read or not."""
+        return (
+            AlarmDescription(
+                name="KarpenterWarningsUnread",
+                summary="Karpenter has not read a warning of EC2 for two minutes.",
+                metric=self.metric_oldest_warning(),
+                threshold=LONGEST_WARNING_AGE.to_seconds(),
+                comparison=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+                severity=Severity.PAGE,
+                runbook="eks-karpenter-warnings",
+            ),
+        )
+
+    def metric_oldest_warning(self) -> cloudwatch.Metric:
+        """Return the seconds that the oldest warning has waited in the queue."""
+        return self.queue.metric_approximate_age_of_oldest_message(
+            period=Duration.minutes(1), statistic="Maximum"
         )
 
     def _make_queue(self, cluster: EksCluster) -> sqs.Queue:

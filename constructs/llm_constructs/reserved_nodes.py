@@ -8,7 +8,8 @@ interfaces nor reservations.
 import json
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Aws, CfnTag, Fn
+from aws_cdk import Aws, CfnTag, Duration, Fn
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
@@ -16,6 +17,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct, IDependable
 
+from llm_constructs.alarm import AlarmDescription, Severity
 from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.node_config import raid0_user_data
 from llm_constructs.node_role import NodeRole
@@ -56,8 +58,10 @@ class ReservedNodes(Construct):
         template = self._make_launch_template(volume_key, tags)
         self.node_group = self._make_node_group(template, subnet, tags)
         self.node_group.node.add_dependency(*after)
+        self.alarms: tuple[AlarmDescription, ...] = ()
+        """What to watch: a block that is paid for and has no nodes."""
         if group.schedule is not None:
-            self._schedule(group.schedule.sizes())
+            self.alarms = (self._schedule(group.schedule.sizes()),)
 
     def _make_launch_template(
         self, volume_key: kms.IKey, tags: Mapping[str, str]
@@ -177,7 +181,9 @@ class ReservedNodes(Construct):
             tags=dict(tags),
         )
 
-    def _schedule(self, sizes: Sequence[ScheduledSize]) -> None:
+    def _schedule(self, sizes: Sequence[ScheduledSize]) -> AlarmDescription:
+        # A group of its own, because Scheduler counts failures by group.
+        schedules = scheduler.CfnScheduleGroup(self, "Schedules")
         role = ServiceRole(
             self,
             "SchedulerRole",
@@ -195,6 +201,7 @@ class ReservedNodes(Construct):
                 self,
                 name,
                 description=f"{self.node_group_name} to {size.desired} nodes",
+                group_name=schedules.ref,
                 schedule_expression=f"at({size.at:%Y-%m-%dT%H:%M:%S})",
                 schedule_expression_timezone="UTC",
                 flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
@@ -217,6 +224,29 @@ class ReservedNodes(Construct):
                 ),
             )
             schedule.node.add_dependency(role)
+        return AlarmDescription(
+            name="CapacityBlockNotScaled",
+            summary=f"{self.node_group_name} could not be set to the size that its Capacity Block "
+            "asks for.",
+            metric=_metric_failures(schedules),
+            threshold=0,
+            comparison=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            severity=Severity.PAGE,
+            runbook="eks-capacity-block",
+            evaluation_periods=1,
+            datapoints_to_alarm=1,
+        )
+
+
+def _metric_failures(schedules: scheduler.CfnScheduleGroup) -> cloudwatch.Metric:
+    # https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html
+    return cloudwatch.Metric(
+        namespace="AWS/Scheduler",
+        metric_name="TargetErrorCount",
+        dimensions_map={"ScheduleGroup": schedules.ref},
+        statistic="Sum",
+        period=Duration.minutes(1),
+    ).attach_to(schedules)
 
 
 def _api_effect(effect: str) -> str:

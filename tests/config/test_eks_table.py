@@ -58,7 +58,8 @@ def test_a_cluster_needs_one_line(tmp_path: Path) -> None:
     (tmp_path / "team.toml").write_text(f"{HEAD}[eks]\n", encoding="utf-8")
     environment = load("team", tmp_path)
     assert environment.eks is not None
-    assert environment.eks.pools == environment.eks.groups == ()
+    assert not environment.eks.pools
+    assert not environment.eks.groups
     assert Capability.EKS in environment.capabilities
 
 

@@ -1,11 +1,13 @@
 """Karpenter and its pools as CloudFormation will see them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
 
+from llm_constructs.alarm import AlarmDescription
 from llm_constructs.karpenter import Karpenter
 from llm_constructs.karpenter_pools import KarpenterPools
 from llm_constructs.node_pools import NodeSite
@@ -14,6 +16,8 @@ from llm_constructs.specs.karpenter_pool import CapacityType, KarpenterPool
 from tests.constructs.eks import cluster_in
 from tests.constructs.references import predecessors
 from tests.constructs.synthesis import Template, synthesised
+
+RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
 
 POOL = KarpenterPool(
     name="training",
@@ -161,6 +165,18 @@ def test_the_placement_group_of_a_pool_is_named_in_its_class(template: Template)
     ]
     assert "placementGroupSelector" in json.dumps(made)
     assert INSTANCE_TYPES["p5en.48xlarge"].efa is not None
+
+
+def test_a_controller_that_reads_no_warnings_is_told_to_somebody() -> None:
+    described: list[AlarmDescription] = []
+    synthesised(
+        lambda stack: described.extend(
+            Karpenter(stack, "Karpenter", cluster=cluster_in(stack)).alarms
+        )
+    )
+    (alarm,) = described
+    assert alarm.threshold == 120
+    assert (RUNBOOKS / f"{alarm.runbook}.md").exists()
 
 
 def charts(template: Template, release: str) -> list[dict[str, Any]]:

@@ -4,12 +4,14 @@ import email
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
 
+from llm_constructs.alarm import AlarmDescription, Severity
 from llm_constructs.node_config import raid0_user_data
 from llm_constructs.reserved_nodes import ReservedNodes
 from llm_constructs.specs.accelerators import INSTANCE_TYPES
@@ -19,6 +21,8 @@ from llm_constructs.specs.node_group import ReservedNodeGroup
 from llm_constructs.volume_key import VolumeKey
 from tests.constructs.eks import cluster_in
 from tests.constructs.synthesis import Template, synthesised
+
+RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
 
 BLOCK = ReservedNodeGroup(
     name="trn2-block",
@@ -156,7 +160,8 @@ def test_updates_need_no_more_nodes_than_are_reserved(reserved: Template) -> Non
 )
 def test_every_card_gets_its_efa_and_the_first_one_its_address(name: str) -> None:
     group = replace(BLOCK, instance_type=name, unlisted_region=True)
-    interfaces = launch_data(template_of(group))["NetworkInterfaces"]
+    data = launch_data(template_of(group))
+    interfaces = data["NetworkInterfaces"]
     row = INSTANCE_TYPES[name]
     assert row.efa is not None
     with_address = [i for i in interfaces if i["InterfaceType"] == "interface"]
@@ -165,7 +170,7 @@ def test_every_card_gets_its_efa_and_the_first_one_its_address(name: str) -> Non
     assert len(set(cards)) == len(cards) == row.efa.interfaces
     assert all("SubnetId" not in interface for interface in interfaces)
     assert all(len(interface["Groups"]) == 2 for interface in interfaces)
-    assert "SecurityGroupIds" not in launch_data(template_of(group))
+    assert "SecurityGroupIds" not in data
 
 
 def test_without_efa_the_template_names_the_groups_itself() -> None:
@@ -207,3 +212,29 @@ def test_user_data_is_left_out_where_disks_stay_apart(block: Template) -> None:
     assert encoded == raid0_user_data()
     apart = launch_data(template_of(replace(BLOCK, raid0=False)))
     assert "UserData" not in apart
+
+
+def test_a_schedule_that_fails_is_told_to_somebody() -> None:
+    described: list[AlarmDescription] = []
+
+    def build(stack: cdk.Stack) -> None:
+        cluster = cluster_in(stack)
+        for number, group in enumerate((BLOCK, RESERVED)):
+            nodes = ReservedNodes(
+                stack,
+                f"Group{number}",
+                cluster=cluster,
+                group=group,
+                subnet=ec2.Subnet.from_subnet_id(stack, f"Subnet{number}", "subnet-f"),
+                volume_key=VolumeKey(stack, f"VolumeKey{number}", description="Encrypts volumes"),
+                tags={},
+            )
+            described.extend(nodes.alarms)
+
+    template = synthesised(build)
+    (alarm,) = described
+    assert alarm.severity is Severity.PAGE
+    assert (RUNBOOKS / f"{alarm.runbook}.md").exists()
+    (schedules,) = template.of_type("AWS::Scheduler::ScheduleGroup")
+    groups = [schedule["GroupName"] for schedule in template.properties("AWS::Scheduler::Schedule")]
+    assert groups == [{"Ref": schedules}] * 2
