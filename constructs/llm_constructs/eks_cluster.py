@@ -69,6 +69,7 @@ class EksCluster(Construct):
             "Kubectl",
             cluster=self.cluster,
             version=cluster.version,
+            vpc=vpc,
             subnets=vpc.private_subnets,
             log_key=self.key,
             log_retention_days=cluster.log_retention_days,

@@ -74,6 +74,12 @@ class KarpenterStatements:
                 conditions={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
             ),
             iam.PolicyStatement(
+                # It looks for profiles of its own making to delete, even where it makes none.
+                sid="ListInstanceProfiles",
+                actions=["iam:ListInstanceProfiles"],
+                resources=["*"],
+            ),
+            iam.PolicyStatement(
                 sid="ReadTheInstanceProfile",
                 actions=["iam:GetInstanceProfile"],
                 resources=[instance_profile_arn],
@@ -180,8 +186,8 @@ def acknowledge_wildcards(role: iam.IRole) -> None:
     acknowledge(
         role,
         "AwsSolutions-IAM5[Resource::*]",
-        reason="Describing EC2 and reading the price list support no resource-level permission; "
-        "both only read, and EC2 only in the cluster's region.",
+        reason="Describing EC2, listing instance profiles and reading the price list support no "
+        "resource-level permission; they only read, and EC2 only in the cluster's region.",
     )
     acknowledge(
         role,

@@ -17,6 +17,8 @@ from llm_constructs.kubectl_layers import KubectlLayer
 from llm_constructs.nag import acknowledge
 from llm_constructs.service_role import ServiceRole
 
+HTTPS = 443
+
 KubernetesObject = Mapping[str, Any]
 """A Kubernetes object, as its YAML would parse."""
 
@@ -42,6 +44,7 @@ class Kubectl(Construct):
         *,
         cluster: eks.ICluster,
         version: str,
+        vpc: ec2.IVpc,
         subnets: Sequence[ec2.ISubnet],
         log_key: kms.IKey,
         log_retention_days: int,
@@ -49,12 +52,14 @@ class Kubectl(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         role = self._make_role()
+        group = self._make_security_group(vpc)
         provider = eks.KubectlProvider(
             self,
             "Provider",
             cluster=cluster,
             kubectl_layer=KubectlLayer(self, "Layer", kubernetes_version=version),
             private_subnets=list(subnets),
+            security_groups=[group],
             # Without this the CDK adds three managed policies that read every repository.
             role=role.without_policy_updates(),
         )
@@ -77,7 +82,18 @@ class Kubectl(Construct):
                 )
             ],
         )
-        self._after: list[IDependable] = [access, role, provider]
+        # L1, because everything that is applied waits for the rule.
+        admission = ec2.CfnSecurityGroupIngress(
+            self,
+            "Admission",
+            group_id=cluster.cluster_security_group_id,
+            source_security_group_id=group.security_group_id,
+            ip_protocol="tcp",
+            from_port=HTTPS,
+            to_port=HTTPS,
+            description="Functions that apply Kubernetes objects",
+        )
+        self._after: list[IDependable] = [access, admission, role, provider]
         _acknowledge_framework(provider)
         for function in _functions(provider):
             _keep_logs(function, log_key, log_retention_days, removal_policy)
@@ -138,6 +154,23 @@ class Kubectl(Construct):
         )
         release.node.add_dependency(*self._after, *after)
         return release
+
+    def _make_security_group(self, vpc: ec2.IVpc) -> ec2.SecurityGroup:
+        # Not the cluster's own group, which the CDK would take: Lambda gives its interfaces back
+        # only minutes after the functions are gone, and EKS would leave the group behind.
+        group = ec2.SecurityGroup(
+            self,
+            "SecurityGroup",
+            vpc=vpc,
+            description="Functions that apply Kubernetes objects",
+            allow_all_outbound=False,
+        )
+        group.add_egress_rule(
+            ec2.Peer.any_ipv4(),
+            ec2.Port.tcp(HTTPS),
+            "The cluster, AWS, and registries of charts",
+        )
+        return group
 
     def _make_role(self) -> ServiceRole:
         role = ServiceRole(

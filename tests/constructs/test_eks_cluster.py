@@ -234,7 +234,12 @@ def test_charts_come_after_nodes_and_addons_and_go_before_them(template: Templat
         for key, body in template.of_type("AWS::EKS::AccessEntry").items()
         if "KubectlRole" in json.dumps(body["Properties"]["PrincipalArn"])
     ]
-    assert {nodes, access, *networking} <= predecessors(template, chart)
+    (admission,) = [
+        key
+        for key, body in template.of_type("AWS::EC2::SecurityGroupIngress").items()
+        if "ClusterSecurityGroupId" in json.dumps(body["Properties"]["GroupId"])
+    ]
+    assert {nodes, access, admission, *networking} <= predecessors(template, chart)
 
 
 def test_charts_are_pinned_and_wait_for_nothing(template: Template) -> None:
@@ -264,6 +269,25 @@ def test_kubectl_runs_in_private_subnets_with_its_own_few_permissions(template: 
     assert all("Private" in subnet["Ref"] for subnet in handler["VpcConfig"]["SubnetIds"])
     role = template.resources[handler["Role"]["Fn::GetAtt"][0]]["Properties"]
     assert "ManagedPolicyArns" not in role
+
+
+def test_no_function_holds_the_group_that_eks_deletes_with_the_cluster(
+    template: Template,
+) -> None:
+    groups = [
+        group
+        for function in template.properties("AWS::Lambda::Function")
+        for group in function.get("VpcConfig", {}).get("SecurityGroupIds", [])
+    ]
+    assert len(groups) == 2
+    assert all("KubectlSecurityGroup" in group["Fn::GetAtt"][0] for group in groups)
+    (admitted,) = [
+        rule
+        for rule in template.properties("AWS::EC2::SecurityGroupIngress")
+        if rule["GroupId"]["Fn::GetAtt"][1] == "ClusterSecurityGroupId"
+    ]
+    assert admitted["SourceSecurityGroupId"] == groups[0]
+    assert (admitted["FromPort"], admitted["ToPort"]) == (443, 443)
 
 
 def configuration(template: Template, addon: str) -> Any:

@@ -85,7 +85,8 @@ def test_only_reading_is_allowed_on_everything(template: Template) -> None:
     for statement in statements(template):
         if statement["Resource"] == "*":
             assert all(
-                action.startswith("ec2:Describe") or action == "pricing:GetProducts"
+                action.startswith("ec2:Describe")
+                or action in {"pricing:GetProducts", "iam:ListInstanceProfiles"}
                 for action in actions_of(statement)
             )
 
@@ -93,7 +94,7 @@ def test_only_reading_is_allowed_on_everything(template: Template) -> None:
 def test_karpenter_makes_no_instance_profiles_and_passes_one_role(template: Template) -> None:
     every = set().union(*(actions_of(statement) for statement in statements(template)))
     assert {action for action in every if action.startswith("iam:")} == {
-        *("iam:GetInstanceProfile", "iam:PassRole")
+        *("iam:GetInstanceProfile", "iam:ListInstanceProfiles", "iam:PassRole")
     }
     (passing,) = [s for s in statements(template) if "iam:PassRole" in actions_of(s)]
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
