@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
@@ -31,10 +31,11 @@ and a release that it leaves behind is stuck: https://github.com/aws/aws-cdk/iss
 class Kubectl(Construct):
     """The CDK's kubectl functions for one cluster, in subnets from which charts can be fetched.
 
-    They are administrators of the cluster, and their role may do nothing else but read charts. The
-    cluster's own functions would run in the subnets of its control plane, which reach no registry.
+    They are administrators of the cluster, and their role may do nothing else but write logs and
+    read charts. The cluster's own functions would run in the subnets of its control plane, which
+    reach no registry.
 
-    Whatever is applied waits for ``after``, and is deleted before it.
+    Whatever is applied waits for what :meth:`after` was told, and is deleted before it.
     """
 
     def __init__(
@@ -197,6 +198,26 @@ class Kubectl(Construct):
                     "ec2:UnassignPrivateIpAddresses",
                 ],
                 resources=["*"],
+            )
+        )
+        stack = Stack.of(self)
+        acknowledge(
+            role,
+            "AwsSolutions-IAM5[Resource::arn:...:log-group:/aws/lambda/...-*]",
+            reason="The function's name ends in characters that CloudFormation chooses, and its "
+            "log group is named after it; all of them are groups of this stack's functions.",
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                resources=[
+                    stack.format_arn(
+                        service="logs",
+                        resource="log-group",
+                        resource_name=f"/aws/lambda/{stack.stack_name}-*",
+                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                    )
+                ],
             )
         )
         # https://docs.aws.amazon.com/AmazonECR/latest/public/public-registry-auth.html

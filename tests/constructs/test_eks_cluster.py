@@ -269,6 +269,20 @@ def test_kubectl_runs_in_private_subnets_with_its_own_few_permissions(template: 
     assert all("Private" in subnet["Ref"] for subnet in handler["VpcConfig"]["SubnetIds"])
     role = template.resources[handler["Role"]["Fn::GetAtt"][0]]["Properties"]
     assert "ManagedPolicyArns" not in role
+    (policy,) = [
+        policy["PolicyDocument"]["Statement"]
+        for policy in template.properties("AWS::IAM::Policy")
+        if policy["Roles"] == [{"Ref": handler["Role"]["Fn::GetAtt"][0]}]
+    ]
+    allowed = {
+        action
+        for statement in policy
+        for action in (
+            [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        )
+    }
+    assert {"eks:DescribeCluster", "logs:CreateLogStream", "logs:PutLogEvents"} <= allowed
+    assert not [action for action in allowed if action.startswith(("iam:", "s3:", "kms:"))]
 
 
 def test_no_function_holds_the_group_that_eks_deletes_with_the_cluster(
