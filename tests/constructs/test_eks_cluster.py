@@ -6,6 +6,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from aws_cdk import RemovalPolicy
+from aws_cdk import aws_ec2 as ec2
 
 from llm_constructs.cluster_addons import (
     CONTROLLERS,
@@ -14,6 +15,7 @@ from llm_constructs.cluster_addons import (
     ClusterAddons,
     monitoring_addons,
 )
+from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.helm_chart import HelmChart
 from llm_constructs.specs.eks import Cluster, GpuMonitoring, UpgradePolicy
 from llm_constructs.specs.node_group import SystemNodes
@@ -21,7 +23,7 @@ from llm_constructs.system_nodes import SystemNodeGroup
 from llm_constructs.volume_key import VolumeKey
 from tests.constructs.eks import cluster_in
 from tests.constructs.references import predecessors
-from tests.constructs.synthesis import Template, synthesised
+from tests.constructs.synthesis import ENVIRONMENT, ZONES, Template, app, synthesised
 
 ADMIN = "arn:aws:iam::111111111111:role/admin"
 VIEWER = "arn:aws:iam::111111111111:role/viewer"
@@ -302,6 +304,55 @@ def test_no_function_holds_the_group_that_eks_deletes_with_the_cluster(
     ]
     assert admitted["SourceSecurityGroupId"] == groups[0]
     assert (admitted["FromPort"], admitted["ToPort"]) == (443, 443)
+
+
+def test_an_existing_vpc_needs_no_lookup_and_gives_no_warning() -> None:
+    root = app()
+    stack = cdk.Stack(root, "Test", env=ENVIRONMENT)
+    vpc = ec2.Vpc.from_vpc_attributes(
+        stack,
+        "Vpc",
+        vpc_id="vpc-1",
+        vpc_cidr_block="10.0.0.0/16",
+        availability_zones=ZONES[:2],
+        private_subnet_ids=["subnet-a", "subnet-b"],
+        public_subnet_ids=["subnet-c", "subnet-d"],
+    )
+    EksCluster(stack, "Cluster", name="test", vpc=vpc, cluster=Cluster())
+    synthesised_stack = root.synth().get_stack_by_name("Test")
+    told = [m for m in synthesised_stack.messages if m.id.startswith("/Test/Cluster")]
+    assert [str(message.entry.data) for message in told] == []
+    network = Template(synthesised_stack.template).only("AWS::EKS::Cluster")["ResourcesVpcConfig"]
+    assert network["SubnetIds"] == ["subnet-a", "subnet-b"]
+
+
+def test_the_volumes_key_serves_this_accounts_instances_and_nobody_else(
+    template: Template,
+) -> None:
+    (policy,) = [
+        body["Properties"]["KeyPolicy"]["Statement"]
+        for key, body in template.of_type("AWS::KMS::Key").items()
+        if key.startswith("VolumeKey")
+    ]
+    opened = [statement for statement in policy if statement["Principal"] == {"AWS": "*"}]
+    assert len(opened) == 2
+    for statement in opened:
+        assert statement["Condition"]["StringEquals"] == {
+            "kms:CallerAccount": "111111111111",
+            "kms:ViaService": "ec2.us-east-2.amazonaws.com",
+        }
+    (granting,) = [s for s in opened if s["Action"] == "kms:CreateGrant"]
+    assert granting["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+
+
+def test_nodes_cannot_change_the_network_themselves(template: Template) -> None:
+    (policies,) = [
+        json.dumps(body["Properties"]["ManagedPolicyArns"])
+        for key, body in template.of_type("AWS::IAM::Role").items()
+        if key.startswith("SystemNodes")
+    ]
+    assert "AmazonEKSWorkerNodePolicy" in policies
+    assert "AmazonEKS_CNI_Policy" not in policies
 
 
 def configuration(template: Template, addon: str) -> Any:
