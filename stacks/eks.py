@@ -1,7 +1,5 @@
 """The EKS stack: the cluster, its nodes and its controllers."""
 
-from collections.abc import Mapping
-
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
@@ -30,7 +28,7 @@ from stacks.layer import Layer
 
 
 class EksStack(Layer):
-    """The environment's cluster, as ``cluster``.
+    """The environment's cluster, as ``cluster``, with ``karpenter`` and ``reserved_nodes``.
 
     Things are installed in the order network plugin, system nodes, controllers, other nodes, and
     are removed in the opposite one, so that whoever made something in AWS is there to remove it.
@@ -59,30 +57,44 @@ class EksStack(Layer):
             cluster=eks.cluster,
             removal_policy=self.removal_policy,
         )
-        volume_key = VolumeKey(
+        self._volume_key = VolumeKey(
             self,
             "VolumeKey",
             description=f"Encrypts the nodes' volumes of {self.cluster.name}",
             removal_policy=self.removal_policy,
         )
+        # Instances are launched by others than CloudFormation, which would tag them.
+        self._node_tags = {**environment.tags, "environment": environment.name, "layer": "eks"}
         networking = ClusterAddons(self, "Networking", cluster=self.cluster, addons=NETWORKING)
-        system_nodes = SystemNodeGroup(
+        self._add_system(eks, networking, has_file_system=file_system is not None)
+        self._add_controllers(eks)
+        self._add_namespaces(eks, file_system)
+        self.karpenter = Karpenter(self, "Karpenter", cluster=self.cluster)
+        self._add_pools(eks, network)
+        self.reserved_nodes = self._make_reserved_nodes(eks, network, networking)
+
+    def _add_system(
+        self, eks: EksTable, networking: ClusterAddons, *, has_file_system: bool
+    ) -> None:
+        nodes = SystemNodeGroup(
             self,
             "SystemNodes",
             cluster=self.cluster,
             nodes=eks.system_nodes,
-            volume_key=volume_key,
+            volume_key=self._volume_key,
             after=[networking],
         )
-        storage = [FSX_CSI_DRIVER] if file_system else []
-        controllers = ClusterAddons(
+        storage = [FSX_CSI_DRIVER] if has_file_system else []
+        addons = ClusterAddons(
             self,
             "Controllers",
             cluster=self.cluster,
             addons=[*CONTROLLERS, *monitoring_addons(eks.cluster.gpu_monitoring), *storage],
-            after=[system_nodes],
+            after=[nodes],
         )
-        self.cluster.kubectl.after(networking, system_nodes, controllers)
+        self.cluster.kubectl.after(networking, nodes, addons)
+
+    def _add_controllers(self, eks: EksTable) -> None:
         LoadBalancerController(self, "LoadBalancerController", cluster=self.cluster)
         DevicePlugins(
             self,
@@ -94,6 +106,10 @@ class EksStack(Layer):
             },
             efa=any(pool.efa for pool in eks.pools) or any(group.efa for group in eks.groups),
         )
+
+    def _add_namespaces(self, eks: EksTable, file_system: LustreFileSystem | None) -> None:
+        if file_system is not None:
+            file_system.allow_clients(self.cluster.node_security_group)
         WorkloadNamespaces(
             self,
             "Namespaces",
@@ -101,29 +117,11 @@ class EksStack(Layer):
             names=eks.cluster.namespaces,
             file_system=file_system,
         )
-        tags = {**environment.tags, "environment": environment.name, "layer": "eks"}
-        self._add_pools(eks, network, volume_key, tags)
-        for group in eks.groups:
-            ReservedNodes(
-                self,
-                "".join(part.capitalize() for part in group.name.split("-")),
-                cluster=self.cluster,
-                group=group,
-                subnet=_accelerator_subnet(network),
-                volume_key=volume_key,
-                tags=tags,
-                after=[networking],
-            )
-        if file_system is not None:
-            file_system.allow_clients(self.cluster.node_security_group)
 
-    def _add_pools(
-        self, eks: EksTable, network: Network, volume_key: VolumeKey, tags: Mapping[str, str]
-    ) -> None:
-        karpenter = Karpenter(self, "Karpenter", cluster=self.cluster)
+    def _add_pools(self, eks: EksTable, network: Network) -> None:
         accelerator = network.accelerator_subnet
         site = NodeSite(
-            instance_profile=karpenter.instance_profile.instance_profile_name,
+            instance_profile=self.karpenter.instance_profile.instance_profile_name,
             security_group_ids=[
                 self.cluster.security_group_id,
                 self.cluster.node_security_group.security_group_id,
@@ -132,16 +130,35 @@ class EksStack(Layer):
                 subnet.availability_zone: subnet.subnet_id for subnet in network.vpc.private_subnets
             },
             accelerator_subnet_id=accelerator.subnet_id if accelerator else None,
-            volume_key_arn=volume_key.key_arn,
-            tags=tags,
+            volume_key_arn=self._volume_key.key_arn,
+            tags=self._node_tags,
         )
         KarpenterPools(
             self,
             "Pools",
             cluster=self.cluster,
-            karpenter=karpenter,
+            karpenter=self.karpenter,
             pools=eks.pools,
             site=site,
+        )
+
+    def _make_reserved_nodes(
+        self, eks: EksTable, network: Network, networking: ClusterAddons
+    ) -> tuple[ReservedNodes, ...]:
+        # In a scope of their own: their names come from the environment's file.
+        scope = Construct(self, "Reserved")
+        return tuple(
+            ReservedNodes(
+                scope,
+                "".join(part.capitalize() for part in group.name.split("-")),
+                cluster=self.cluster,
+                group=group,
+                subnet=_accelerator_subnet(network),
+                volume_key=self._volume_key,
+                tags=self._node_tags,
+                after=[networking],
+            )
+            for group in eks.groups
         )
 
 
