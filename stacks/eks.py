@@ -21,6 +21,7 @@ from llm_constructs.lustre import LustreFileSystem
 from llm_constructs.network import Network
 from llm_constructs.node_pools import NodeSite
 from llm_constructs.reserved_nodes import ReservedNodes
+from llm_constructs.storage_class import DefaultStorageClass
 from llm_constructs.system_nodes import SystemNodeGroup
 from llm_constructs.volume_key import VolumeKey
 from llm_constructs.workload_namespaces import WorkloadNamespaces
@@ -95,6 +96,7 @@ class EksStack(Layer):
         self.cluster.kubectl.after(networking, nodes, addons)
 
     def _add_controllers(self, eks: EksTable) -> None:
+        DefaultStorageClass(self, "StorageClass", cluster=self.cluster, volume_key=self._volume_key)
         LoadBalancerController(self, "LoadBalancerController", cluster=self.cluster)
         DevicePlugins(
             self,

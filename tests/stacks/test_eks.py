@@ -143,6 +143,18 @@ def test_claims_bind_the_platforms_file_system_and_deleting_them_keeps_it(
         assert volume["spec"]["claimRef"]["namespace"] == claim["metadata"]["namespace"]
 
 
+def test_claims_without_a_class_get_encrypted_volumes(template: Template) -> None:
+    (storage,) = of_kind(template, "StorageClass")
+    assert storage["metadata"]["annotations"] == {
+        "storageclass.kubernetes.io/is-default-class": "true"
+    }
+    assert storage["parameters"]["encrypted"] == "true"
+    assert all(isinstance(value, str) for value in storage["parameters"].values())
+    addons = {addon["AddonName"] for addon in template.properties("AWS::EKS::Addon")}
+    assert storage["provisioner"] == "ebs.csi.aws.com"
+    assert "aws-ebs-csi-driver" in addons
+
+
 def test_every_pool_has_its_class_and_its_plugins(template: Template) -> None:
     classes = {each["metadata"]["name"] for each in of_kind(template, "EC2NodeClass")}
     pools = of_kind(template, "NodePool")
