@@ -10,9 +10,12 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr, model_validator
 from typing_extensions import override
 
+from llm_constructs.specs.capacity import ClusterCapacity
 from llm_constructs.specs.data_lake import LakeArea, LakeReplication, LakeRetention
+from llm_constructs.specs.eks import Cluster
 from llm_constructs.specs.gateway import Gateway
 from llm_constructs.specs.gateway_service import ContainerService
+from llm_constructs.specs.karpenter_pool import KarpenterPool
 from llm_constructs.specs.lustre import LustreVolume
 from llm_constructs.specs.network import (
     Capability,
@@ -22,6 +25,7 @@ from llm_constructs.specs.network import (
     NatGateways,
     NewVpc,
 )
+from llm_constructs.specs.node_group import ReservedNodeGroup, SystemNodes
 from llm_constructs.specs.problem import Problem, Problems, SpecificationError
 from llm_constructs.specs.region import REGIONS, Jurisdiction
 
@@ -152,6 +156,19 @@ class DataTable(_Table):
     """A copy in a second region. Left out: none."""
 
 
+class EksTable(_Table):
+    """An EKS cluster with its controllers and nodes."""
+
+    cluster: Cluster = Cluster()
+    """The cluster itself."""
+    system_nodes: SystemNodes = SystemNodes()
+    """The nodes of the cluster's own controllers."""
+    pools: tuple[KarpenterPool, ...] = ()
+    """Nodes that come and go with the pods that need them."""
+    groups: tuple[ReservedNodeGroup, ...] = ()
+    """Nodes on reserved accelerators."""
+
+
 class Environment(_Table):
     """One environment: an account and region, and what the platform has there."""
 
@@ -172,6 +189,8 @@ class Environment(_Table):
     """The S3 data lake. Left out: no lake."""
     lustre: LustreVolume | None = None
     """FSx for Lustre in the accelerator subnet, joined to the lake. Left out: no file system."""
+    eks: EksTable | None = None
+    """An EKS cluster. Left out: none."""
     gateway: Gateway | None = None
     """The OpenAI-compatible API in front of Bedrock. Left out: no gateway."""
 
@@ -190,9 +209,12 @@ class Environment(_Table):
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What the environment turns on, which decides the VPC's endpoints."""
-        turned_on = {Capability.GATEWAY} if self.gateway else set()
-        if self.gateway and self.gateway.service:
-            turned_on.add(Capability.GATEWAY_SERVICE)
+        tables = {
+            Capability.EKS: self.eks,
+            Capability.GATEWAY: self.gateway,
+            Capability.GATEWAY_SERVICE: self.gateway.service if self.gateway else None,
+        }
+        turned_on = {capability for capability, table in tables.items() if table is not None}
         return frozenset(self.network.endpoints_for) | turned_on
 
     @model_validator(mode="after")
@@ -201,6 +223,7 @@ class Environment(_Table):
         self._check_regions(problems)
         self._check_zones(problems)
         self._check_lustre(problems)
+        self._check_eks(problems)
         self._check_gateway(problems)
         problems.raise_if_any()
         return self
@@ -277,6 +300,36 @@ class Environment(_Table):
                 "The lake has no such area.",
                 f"Choose one of {', '.join(LakeArea)}.",
             )
+
+    def _check_eks(self, problems: Problems) -> None:
+        if self.eks is None:
+            return
+        try:
+            ClusterCapacity(
+                region=self.region,
+                zones=self.network.availability_zones,
+                accelerator_zone=self.network.accelerator_zone,
+                system_nodes=self.eks.system_nodes,
+                pools=self.eks.pools,
+                groups=self.eks.groups,
+            )
+        except SpecificationError as error:
+            for problem in error.problems:
+                problems.add(f"eks.{problem.field}", problem.value, problem.reason, problem.remedy)
+        self._check_registries(problems)
+
+    def _check_registries(self, problems: Problems) -> None:
+        vpc = self.network.vpc
+        if vpc is None:
+            return
+        problems.require(
+            vpc.nat_gateways in {NatGateways.ONE, NatGateways.ONE_PER_ZONE},
+            "network.vpc.nat_gateways",
+            vpc.nat_gateways.value,
+            "The cluster's controllers come as charts and images from public registries, and "
+            "without a NAT gateway the VPC reaches none.",
+            'Choose "one" or "one-per-zone", or remove [eks].',
+        )
 
     def _check_gateway(self, problems: Problems) -> None:
         if self.gateway is None:

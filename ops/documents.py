@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from config import reference
+from ops import accelerator_catalogue
 from ops.architecture import diagram
 from ops.assembly import Finding, findings
 
@@ -48,6 +49,7 @@ def generated(assembly: Path) -> Mapping[str, str]:
     return {
         reference.SCHEMA_FILE: reference.json_schema(),
         reference.PAGE_FILE: reference.page(),
+        accelerator_catalogue.PAGE_FILE: accelerator_catalogue.page(),
         "docs/security-exceptions.md": security_exceptions(findings(assembly)),
         "docs/architecture.svg": diagram(assembly),
     }

@@ -12,6 +12,7 @@ from config import Environment
 from llm_constructs.network import Network
 from stacks.checks import add_checks
 from stacks.data import DataStack, ReplicaStack
+from stacks.eks import EksStack
 from stacks.gateway import GatewayStack
 from stacks.network import NetworkStack
 
@@ -61,20 +62,29 @@ def build_app(
 def add_stacks(app: cdk.App, environment: Environment) -> None:
     """Add the stacks that ``environment`` has to ``app``."""
     network = NetworkStack(app, environment=environment).network
-    if environment.data is not None or environment.lustre is not None:
-        _add_data(app, environment, network)
+    data = _add_data(app, environment, network)
+    if environment.eks is not None:
+        EksStack(
+            app,
+            environment=environment,
+            network=network,
+            eks=environment.eks,
+            file_system=data.file_system if data else None,
+        )
     if environment.gateway is not None:
         GatewayStack(app, environment=environment, network=network, gateway=environment.gateway)
 
 
-def _add_data(app: cdk.App, environment: Environment, network: Network) -> None:
+def _add_data(app: cdk.App, environment: Environment, network: Network) -> DataStack | None:
     data = environment.data
+    if data is None and environment.lustre is None:
+        return None
     replicas = None
     if data is not None and data.replication is not None:
         replicas = ReplicaStack(
             app, environment=environment, replication=data.replication, data=data
         ).buckets
-    DataStack(
+    return DataStack(
         app,
         environment=environment,
         network=network,

@@ -9,13 +9,16 @@ from tests.assembly import Assembly
 
 STACKS = (
     "llm-dev-data",
+    "llm-dev-eks",
     "llm-dev-gateway",
     "llm-dev-network",
     "llm-prod-data",
+    "llm-prod-eks",
     "llm-prod-gateway",
     "llm-prod-network",
     "llm-prod-replica",
     "llm-staging-data",
+    "llm-staging-eks",
     "llm-staging-gateway",
     "llm-staging-network",
 )

@@ -1,0 +1,102 @@
+"""The plugins that count a node's devices, so that pods can ask for them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from constructs import Construct
+
+from llm_constructs.eks_cluster import EksCluster
+from llm_constructs.helm_chart import HelmChart
+from llm_constructs.specs.instance_type import (
+    DEVICE_RESOURCES,
+    EFA_LABEL,
+    PRESENCE_LABELS,
+    DeviceKind,
+)
+
+NVIDIA_CHART: Final = HelmChart(
+    name="nvidia-device-plugin",
+    repository="https://nvidia.github.io/k8s-device-plugin",
+    version="0.18.2",
+    namespace="kube-system",
+)
+"""Not the GPU operator: the EKS images carry driver and toolkit, and its DCGM would be a second."""
+
+NEURON_CHART: Final = HelmChart(
+    name="neuron-helm-chart",
+    repository="oci://public.ecr.aws/neuron/neuron-helm-chart",
+    version="1.8.0",
+    namespace="kube-system",
+)
+
+EFA_CHART: Final = HelmChart(
+    name="aws-efa-k8s-device-plugin",
+    repository="https://aws.github.io/eks-charts",
+    version="v0.5.29",
+    namespace="kube-system",
+)
+
+
+class DevicePlugins(Construct):
+    """One plugin for each kind of device in ``kinds``, and that of EFA if ``efa``.
+
+    They run on the nodes whose labels the catalogue of instance types gives them, in spite of those
+    nodes' taints.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        cluster: EksCluster,
+        kinds: Iterable[DeviceKind],
+        efa: bool,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        present = set(kinds)
+        if DeviceKind.NVIDIA in present:
+            cluster.kubectl.install(self, "Nvidia", NVIDIA_CHART, values=nvidia_values())
+        if DeviceKind.NEURON in present:
+            cluster.kubectl.install(self, "Neuron", NEURON_CHART, values=neuron_values())
+        if efa:
+            cluster.kubectl.install(self, "Efa", EFA_CHART, values=efa_values())
+
+
+def nvidia_values() -> Mapping[str, Any]:
+    """Return the values with which NVIDIA's plugin runs on NVIDIA nodes alone.
+
+    https://github.com/NVIDIA/k8s-device-plugin/blob/main/deployments/helm/nvidia-device-plugin/values.yaml
+    """
+    return {
+        "nodeSelector": {PRESENCE_LABELS[DeviceKind.NVIDIA]: "true"},
+        "tolerations": _tolerations(DeviceKind.NVIDIA),
+    }
+
+
+def neuron_values() -> Mapping[str, Any]:
+    """Return the values with which the Neuron plugin runs, and nothing else of its chart.
+
+    The problem detector of the chart replaces nodes, which the node monitoring agent does here.
+    https://awsdocs-neuron.readthedocs-hosted.com/en/latest/containers/kubernetes-getting-started.html
+    """
+    return {"npd": {"enabled": False}}
+
+
+def efa_values() -> Mapping[str, Any]:
+    """Return the values with which the EFA plugin runs on EFA nodes of every kind.
+
+    The chart's own list of instance types ends before p6, so the label takes its place.
+    https://github.com/aws/eks-charts/tree/master/stable/aws-efa-k8s-device-plugin
+    """
+    return {
+        "supportedInstanceLabels": {"keys": [EFA_LABEL], "values": ["true"]},
+        "tolerations": _tolerations(*DEVICE_RESOURCES),
+    }
+
+
+def _tolerations(*kinds: DeviceKind) -> list[dict[str, str]]:
+    return [
+        {"key": DEVICE_RESOURCES[kind], "operator": "Exists", "effect": "NoSchedule"}
+        for kind in kinds
+    ]

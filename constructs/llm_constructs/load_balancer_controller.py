@@ -1,0 +1,63 @@
+"""The AWS Load Balancer Controller: load balancers for ingresses and services."""
+
+from typing import Final
+
+from aws_cdk import Stack
+from constructs import Construct
+
+from llm_constructs.eks_cluster import EksCluster
+from llm_constructs.helm_chart import HelmChart
+from llm_constructs.load_balancer_policy import LoadBalancerStatements, acknowledge_wildcards
+from llm_constructs.pod_identity import PodIdentityRole
+
+CHART: Final = HelmChart(
+    name="aws-load-balancer-controller",
+    repository="https://aws.github.io/eks-charts",
+    version="3.4.2",
+    namespace="kube-system",
+)
+
+
+class LoadBalancerController(Construct):
+    """The controller with permissions for one cluster's load balancers.
+
+    ``installed`` is what ingresses and services of type LoadBalancer wait for, and are deleted
+    before; otherwise nobody is left to delete what they stand for in AWS. The CDK's own construct
+    gives the controller its role through an OIDC provider, which the cluster does not have.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, cluster: EksCluster) -> None:
+        super().__init__(scope, construct_id)
+        role = PodIdentityRole(
+            self,
+            "Role",
+            cluster=cluster,
+            namespace=CHART.namespace,
+            service_account=CHART.name,
+            description=f"Load balancers of {cluster.name}",
+        )
+        vpc_id = cluster.vpc.vpc_id
+        role.allow(
+            *LoadBalancerStatements(self, cluster_name=cluster.name).all(
+                vpc_id=vpc_id, node_security_group_id=cluster.security_group_id
+            )
+        )
+        acknowledge_wildcards(role)
+        role.associate()
+        self.installed = cluster.kubectl.install(
+            self,
+            "Chart",
+            CHART,
+            values={
+                "clusterName": cluster.name,
+                # It would ask the instance metadata, which pods do not reach.
+                "region": Stack.of(self).region,
+                "vpcId": vpc_id,
+                "serviceAccount": {"name": role.service_account},
+                # What its role has no permissions for.
+                "enableShield": False,
+                "enableWaf": False,
+                "enableWafv2": False,
+            },
+            after=[role],
+        )

@@ -1,0 +1,63 @@
+"""Which image boots a type with its driver."""
+
+import re
+
+from llm_constructs.specs.instance_type import AmiType, DeviceKind, InstanceType
+from llm_constructs.specs.problem import Problems
+
+_RELEASE = re.compile(r"\d+\.\d+\.\d+-\d{8}")
+
+
+def check_ami_release(problems: Problems, release: str) -> None:
+    """Note a problem unless ``release`` pins one release of the image."""
+    problems.require(
+        _RELEASE.fullmatch(release) is not None,
+        "ami_release",
+        release,
+        "It does not pin one release of the image, so that the next node could get another driver.",
+        "Give a release such as 1.36.2-20261110 of "
+        "https://github.com/awslabs/amazon-eks-ami/releases.",
+    )
+
+
+def check_ami(problems: Problems, row: InstanceType, ami_type: AmiType | str | None) -> None:
+    """Note every reason why ``ami_type`` does not boot ``row`` with its driver."""
+    if ami_type is None:
+        return
+    if ami_type not in tuple(AmiType):
+        problems.add("ami_type", str(ami_type), *_unknown_ami(str(ami_type)))
+        return
+    ami = AmiType(ami_type)
+    problems.require(
+        ami.architecture is row.architecture,
+        "ami_type",
+        str(ami),
+        f"It is an {ami.architecture} image, and {row.name} has {row.architecture} processors.",
+        f"Choose {row.ami_type}, or leave it out.",
+    )
+    problems.require(
+        ami.device_kind is row.device_kind,
+        "ami_type",
+        str(ami),
+        _wrong_driver(ami, row),
+        f"Choose {row.ami_type}, or leave it out.",
+    )
+
+
+def _unknown_ami(ami_type: str) -> tuple[str, str]:
+    if ami_type.startswith("AL2_"):
+        return "EKS publishes no more images of Amazon Linux 2.", "Choose its AL2023 counterpart."
+    if ami_type == "CUSTOM":
+        return (
+            "Nothing is known of the drivers of an image of your own, and EKS does not patch it.",
+            "Leave it out, and put what you need into the pods' images.",
+        )
+    if ami_type.startswith("WINDOWS"):
+        return "No accelerator plugin here runs on Windows.", "Leave it out."
+    return "The platform builds on no such image.", f"Choose from {', '.join(AmiType)}."
+
+
+def _wrong_driver(ami: AmiType, row: InstanceType) -> str:
+    if row.device_kind is DeviceKind.NONE:
+        return f"Its {ami.device_kind} driver finds no device on {row.name} and fails to start."
+    return f"It has no driver for the {row.device_kind} devices of {row.name}."

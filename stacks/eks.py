@@ -1,0 +1,170 @@
+"""The EKS stack: the cluster, its nodes and its controllers."""
+
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from config import Environment
+from config.environment import EksTable
+from llm_constructs.cluster_addons import (
+    CONTROLLERS,
+    FSX_CSI_DRIVER,
+    NETWORKING,
+    ClusterAddons,
+    monitoring_addons,
+)
+from llm_constructs.device_plugins import DevicePlugins
+from llm_constructs.eks_cluster import EksCluster
+from llm_constructs.karpenter import Karpenter
+from llm_constructs.karpenter_pools import KarpenterPools
+from llm_constructs.load_balancer_controller import LoadBalancerController
+from llm_constructs.lustre import LustreFileSystem
+from llm_constructs.network import Network
+from llm_constructs.node_pools import NodeSite
+from llm_constructs.reserved_nodes import ReservedNodes
+from llm_constructs.storage_class import DefaultStorageClass
+from llm_constructs.system_nodes import SystemNodeGroup
+from llm_constructs.volume_key import VolumeKey
+from llm_constructs.workload_namespaces import WorkloadNamespaces
+from stacks.layer import Layer
+
+
+class EksStack(Layer):
+    """The environment's cluster, as ``cluster``, with ``karpenter`` and ``reserved_nodes``.
+
+    Things are installed in the order network plugin, system nodes, controllers, other nodes, and
+    are removed in the opposite one, so that whoever made something in AWS is there to remove it.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        environment: Environment,
+        network: Network,
+        eks: EksTable,
+        file_system: LustreFileSystem | None = None,
+    ) -> None:
+        super().__init__(
+            scope,
+            "eks",
+            environment=environment,
+            description="EKS cluster, nodes and controllers",
+        )
+        self.cluster = EksCluster(
+            self,
+            "Cluster",
+            name=f"llm-{environment.name}",
+            vpc=network.vpc,
+            cluster=eks.cluster,
+            removal_policy=self.removal_policy,
+        )
+        self._volume_key = VolumeKey(
+            self,
+            "VolumeKey",
+            description=f"Encrypts the nodes' volumes of {self.cluster.name}",
+            removal_policy=self.removal_policy,
+        )
+        # Instances are launched by others than CloudFormation, which would tag them.
+        self._node_tags = {**environment.tags, "environment": environment.name, "layer": "eks"}
+        networking = ClusterAddons(self, "Networking", cluster=self.cluster, addons=NETWORKING)
+        self._add_system(eks, networking, has_file_system=file_system is not None)
+        self._add_controllers(eks)
+        self._add_namespaces(eks, file_system)
+        self.karpenter = Karpenter(self, "Karpenter", cluster=self.cluster)
+        self._add_pools(eks, network)
+        self.reserved_nodes = self._make_reserved_nodes(eks, network, networking)
+
+    def _add_system(
+        self, eks: EksTable, networking: ClusterAddons, *, has_file_system: bool
+    ) -> None:
+        nodes = SystemNodeGroup(
+            self,
+            "SystemNodes",
+            cluster=self.cluster,
+            nodes=eks.system_nodes,
+            volume_key=self._volume_key,
+            after=[networking],
+        )
+        storage = [FSX_CSI_DRIVER] if has_file_system else []
+        addons = ClusterAddons(
+            self,
+            "Controllers",
+            cluster=self.cluster,
+            addons=[*CONTROLLERS, *monitoring_addons(eks.cluster.gpu_monitoring), *storage],
+            after=[nodes],
+        )
+        self.cluster.kubectl.after(networking, nodes, addons)
+
+    def _add_controllers(self, eks: EksTable) -> None:
+        DefaultStorageClass(self, "StorageClass", cluster=self.cluster, volume_key=self._volume_key)
+        LoadBalancerController(self, "LoadBalancerController", cluster=self.cluster)
+        DevicePlugins(
+            self,
+            "DevicePlugins",
+            cluster=self.cluster,
+            kinds={
+                *(pool.device_kind for pool in eks.pools),
+                *(group.row.device_kind for group in eks.groups),
+            },
+            efa=any(pool.efa for pool in eks.pools) or any(group.efa for group in eks.groups),
+        )
+
+    def _add_namespaces(self, eks: EksTable, file_system: LustreFileSystem | None) -> None:
+        if file_system is not None:
+            file_system.allow_clients(self.cluster.node_security_group)
+        WorkloadNamespaces(
+            self,
+            "Namespaces",
+            cluster=self.cluster,
+            names=eks.cluster.namespaces,
+            file_system=file_system,
+        )
+
+    def _add_pools(self, eks: EksTable, network: Network) -> None:
+        accelerator = network.accelerator_subnet
+        site = NodeSite(
+            instance_profile=self.karpenter.instance_profile.instance_profile_name,
+            security_group_ids=[
+                self.cluster.security_group_id,
+                self.cluster.node_security_group.security_group_id,
+            ],
+            subnet_ids={
+                subnet.availability_zone: subnet.subnet_id for subnet in network.vpc.private_subnets
+            },
+            accelerator_subnet_id=accelerator.subnet_id if accelerator else None,
+            volume_key_arn=self._volume_key.key_arn,
+            tags=self._node_tags,
+        )
+        KarpenterPools(
+            self,
+            "Pools",
+            cluster=self.cluster,
+            karpenter=self.karpenter,
+            pools=eks.pools,
+            site=site,
+        )
+
+    def _make_reserved_nodes(
+        self, eks: EksTable, network: Network, networking: ClusterAddons
+    ) -> tuple[ReservedNodes, ...]:
+        # In a scope of their own: their names come from the environment's file.
+        scope = Construct(self, "Reserved")
+        return tuple(
+            ReservedNodes(
+                scope,
+                "".join(part.capitalize() for part in group.name.split("-")),
+                cluster=self.cluster,
+                group=group,
+                subnet=_accelerator_subnet(network),
+                volume_key=self._volume_key,
+                tags=self._node_tags,
+                after=[networking],
+            )
+            for group in eks.groups
+        )
+
+
+def _accelerator_subnet(network: Network) -> ec2.ISubnet:
+    subnet = network.accelerator_subnet
+    assert subnet is not None, "the schema of the environment requires one"  # noqa: S101
+    return subnet

@@ -1,0 +1,115 @@
+"""What an environment's file may say about its cluster, and how it is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from config import ConfigError, environment_names, load
+from llm_constructs.specs.network import Capability
+
+HEAD = """
+account = "111111111111"
+region = "us-east-2"
+jurisdiction = "us"
+
+[tags]
+owner = "ml-platform"
+cost-center = "research"
+
+[network.vpc]
+cidr = "10.40.0.0/16"
+availability_zones = ["us-east-2a", "us-east-2b"]
+accelerator_zone = "us-east-2b"
+"""
+
+POOL = """
+[[eks.pools]]
+name = "training"
+instance_types = ["p5en.48xlarge"]
+zones = ["us-east-2b"]
+efa = true
+max_devices = 16
+ami_version = "v20261110"
+"""
+
+BLOCK = """
+[[eks.groups]]
+name = "block"
+instance_type = "trn2.48xlarge"
+nodes = 2
+zone = "us-east-2b"
+ami_release = "1.36.2-20261110"
+
+[eks.groups.capacity_block]
+reservation_id = "cr-0123456789abcdef0"
+start = 2027-01-11T11:30:00Z
+end = 2027-01-25T11:30:00Z
+"""
+
+
+def problems_of(folder: Path, text: str) -> str:
+    (folder / "team.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load("team", folder)
+    return str(caught.value)
+
+
+def test_a_cluster_needs_one_line(tmp_path: Path) -> None:
+    (tmp_path / "team.toml").write_text(f"{HEAD}[eks]\n", encoding="utf-8")
+    environment = load("team", tmp_path)
+    assert environment.eks is not None
+    assert not environment.eks.pools
+    assert not environment.eks.groups
+    assert Capability.EKS in environment.capabilities
+
+
+def test_pools_and_reserved_groups_are_read(tmp_path: Path) -> None:
+    (tmp_path / "team.toml").write_text(f"{HEAD}{POOL}{BLOCK}", encoding="utf-8")
+    table = load("team", tmp_path).eks
+    assert table is not None
+    assert table.pools[0].efa is True
+    assert table.groups[0].schedule is not None
+
+
+@pytest.mark.parametrize("gateways", ["closed", "none"])
+def test_a_network_without_a_way_out_has_no_charts(tmp_path: Path, gateways: str) -> None:
+    told = problems_of(tmp_path, f'{HEAD}nat_gateways = "{gateways}"\n[eks]\n')
+    assert f"network.vpc.nat_gateways = '{gateways}'" in told
+    assert 'Choose "one" or "one-per-zone", or remove [eks].' in told
+
+
+def test_efa_outside_the_accelerator_zone_is_refused_with_its_place_in_the_file(
+    tmp_path: Path,
+) -> None:
+    told = problems_of(tmp_path, HEAD + POOL.replace("us-east-2b", "us-east-2a"))
+    assert "eks.pools.training.zones = 'us-east-2a'" in told
+    assert "The accelerator subnet lies in us-east-2b." in told
+
+
+def test_a_type_that_the_region_does_not_have_is_refused(tmp_path: Path) -> None:
+    head = HEAD.replace("us-east-2", "us-west-2")
+    told = problems_of(tmp_path, head + BLOCK.replace("us-east-2", "us-west-2"))
+    assert "trn2.48xlarge" in told
+    assert "us-west-2" in told
+
+
+def test_every_wrong_pool_and_group_is_told_at_once(tmp_path: Path) -> None:
+    told = problems_of(
+        tmp_path,
+        HEAD + POOL.replace("max_devices = 16\n", "") + BLOCK.replace("nodes = 2", "nodes = 0"),
+    )
+    assert "eks.pools.0.max_devices" in told
+    assert "eks.groups.0.nodes" in told
+
+
+def test_a_reservation_belongs_to_one_group(tmp_path: Path) -> None:
+    told = problems_of(tmp_path, HEAD + BLOCK + BLOCK.replace('"block"', '"other"'))
+    assert "eks.groups = 'cr-0123456789abcdef0'" in told
+
+
+def test_every_environment_has_a_cluster_whose_network_reaches_registries() -> None:
+    for name in environment_names():
+        environment = load(name)
+        assert environment.eks is not None
+        assert environment.network.vpc is not None
+        assert str(environment.network.vpc.nat_gateways) in {"one", "one-per-zone"}
