@@ -128,6 +128,12 @@ class NetworkTable(_Table):
         return self
 
     @property
+    def cidr(self) -> str | None:
+        """The range of whichever VPC it is."""
+        vpc = self.vpc or self.existing_vpc
+        return vpc.cidr if vpc else None
+
+    @property
     def availability_zones(self) -> tuple[str, ...]:
         """The zones of whichever VPC it is."""
         vpc = self.vpc or self.existing_vpc

@@ -73,6 +73,7 @@ class GatewayStack(Layer):
                 authorizer=_code(TOKEN_AUTHORIZER if gateway.oidc else AUTHORIZER),
             ),
             vpc=network.vpc,
+            vpc_cidr=environment.network.cidr,
             domain=(
                 None
                 if gateway.private

@@ -71,7 +71,8 @@ class BedrockGateway(Construct):
     ``environment_name`` is the dimension of the application's metrics. ``api`` is the API,
     ``alias`` the version of the function that is in use, ``tables`` and ``pepper`` are what keys
     are administered with, ``guardrail`` is what every chat call passes, ``alarms`` says what to
-    watch. Data and keys follow ``removal_policy``.
+    watch. Data and keys follow ``removal_policy``. A private API accepts calls from ``vpc_cidr``,
+    by default the range that ``vpc`` knows.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class BedrockGateway(Construct):
         environment_name: str,
         code: GatewayCode,
         vpc: ec2.IVpc,
+        vpc_cidr: str | None = None,
         domain: GatewayDomain | None = None,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
@@ -124,6 +126,7 @@ class BedrockGateway(Construct):
             handler=self.alias,
             authorizer=self._authorizer.function,
             vpc=vpc,
+            vpc_cidr=vpc_cidr,
             encryption_key=self.key,
             domain=domain,
             removal_policy=removal_policy,

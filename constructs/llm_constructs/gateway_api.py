@@ -64,6 +64,8 @@ class GatewayApi(Construct):
 
     ``/v1`` takes keys and tokens, which ``authorizer`` checks; ``/iam/v1`` takes signed requests.
     With ``domain`` the API answers under its name only. A private API answers inside ``vpc`` only.
+    ``vpc_cidr`` is the VPC's range, which the rule packs can check only where the synthesis knows
+    it; by default it is asked of ``vpc``.
     ``url`` is where clients begin, with a slash at its end.
     """
 
@@ -76,6 +78,7 @@ class GatewayApi(Construct):
         handler: lambda_.IFunction,
         authorizer: lambda_.IFunction,
         vpc: ec2.IVpc,
+        vpc_cidr: str | None = None,
         encryption_key: CustomerKey,
         domain: GatewayDomain | None = None,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
@@ -90,7 +93,8 @@ class GatewayApi(Construct):
             timeout=INTEGRATION_TIMEOUT,
             scope_permission_to_method=False,
         )
-        endpoint = self._make_endpoint(vpc) if gateway.private else None
+        cidr = vpc_cidr or vpc.vpc_cidr_block
+        endpoint = self._make_endpoint(vpc, cidr) if gateway.private else None
         self.api = self._make_api(endpoint, closed=domain is not None)
         self._log_executions()
         self._add_open_routes()
@@ -155,7 +159,7 @@ class GatewayApi(Construct):
         self._acknowledge(api)
         return api
 
-    def _make_endpoint(self, vpc: ec2.IVpc) -> ec2.InterfaceVpcEndpoint:
+    def _make_endpoint(self, vpc: ec2.IVpc, cidr: str) -> ec2.InterfaceVpcEndpoint:
         group = ec2.SecurityGroup(
             self,
             "EndpointSecurityGroup",
@@ -163,9 +167,7 @@ class GatewayApi(Construct):
             description="HTTPS from the VPC to the private API",
             allow_all_outbound=False,
         )
-        group.add_ingress_rule(
-            ec2.Peer.ipv4(vpc.vpc_cidr_block), ec2.Port.tcp(443), "HTTPS from the VPC"
-        )
+        group.add_ingress_rule(ec2.Peer.ipv4(cidr), ec2.Port.tcp(443), "HTTPS from the VPC")
         return ec2.InterfaceVpcEndpoint(
             self,
             "Endpoint",

@@ -68,6 +68,12 @@ minimum_tasks = 3
 concurrent_requests = 50
 """
 
+PUBLIC = """
+[gateway.service]
+internet_facing = true
+domain_prefix = "api"
+"""
+
 # What Lambda needs to run a function in a VPC, and Fargate does not.
 OF_THE_FUNCTION = re.compile(r"logs:|xray:|ec2:")
 
@@ -227,6 +233,24 @@ def test_the_service_has_a_name_of_its_own_and_lets_in_whom_the_file_names(
         if rule["FromPort"] == 443
     ]
     assert (ranges, groups) == (["10.40.0.0/16"], ["sg-0123456789abcdef0"])
+
+
+def test_public_containers_may_stand_beside_a_private_api(tmp_path: Path) -> None:
+    text = ENVIRONMENT.replace("playground = false", "private = true")
+    stack = template(tmp_path, text + SERVICE.replace("[gateway.service]", PUBLIC))
+    balancer = stack.only("AWS::ElasticLoadBalancingV2::LoadBalancer")
+    assert balancer["Scheme"] == "internet-facing"
+    assert stack.only("AWS::ApiGateway::RestApi")["EndpointConfiguration"]["Types"] == ["PRIVATE"]
+    (endpoint,) = [
+        it
+        for key, it in stack.of_type("AWS::EC2::SecurityGroup").items()
+        if key.startswith("GatewayApiEndpoint")
+    ]
+    assert [it["CidrIp"] for it in endpoint["Properties"]["SecurityGroupIngress"]] == [
+        "10.40.0.0/16"
+    ]
+    assert stack.only("AWS::Route53::RecordSet")["Name"] == "api.llm.example.com."
+    assert stack.of_type("AWS::ElasticLoadBalancingV2::ListenerRule") == {}
 
 
 def test_the_service_is_as_large_as_the_file_says(with_service: Template) -> None:
