@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_route53 as route53
 from aws_cdk import aws_s3 as s3
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from llm_constructs import endpoints
 from llm_constructs.encryption import CustomerKey
@@ -147,14 +147,17 @@ class Network(Construct):
             isolated_subnet_ids=list(spec.isolated_subnet_ids) or None,
             public_subnet_ids=list(spec.public_subnet_ids) or None,
         )
+        _accept_unknown_route_tables(vpc)
         if spec.accelerator_subnet_id is None:
             return vpc, None
-        return vpc, ec2.Subnet.from_subnet_attributes(
+        subnet = ec2.Subnet.from_subnet_attributes(
             self,
             "AcceleratorSubnet",
             subnet_id=spec.accelerator_subnet_id,
             availability_zone=spec.accelerator_zone,
         )
+        _accept_unknown_route_tables(subnet)
+        return vpc, subnet
 
     def _route_table_ids(self, spec: NewVpc | ExistingVpc) -> list[str]:
         if isinstance(spec, ExistingVpc):
@@ -278,6 +281,16 @@ class Network(Construct):
             validation=acm.CertificateValidation.from_dns(zone),
         )
         return zone, certificate
+
+
+def _accept_unknown_route_tables(imported: IConstruct) -> None:
+    Validations.of(imported).acknowledge(
+        Acknowledgment(
+            id="@aws-cdk/aws-ec2:noSubnetRouteTableId",
+            reason="Gateway endpoints are given the VPC's route tables by their own ids; nothing "
+            "asks an imported subnet for its table.",
+        )
+    )
 
 
 def _nat_gateway_count(spec: NewVpc) -> int:

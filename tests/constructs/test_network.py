@@ -1,5 +1,7 @@
 """What the network is made of."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
@@ -17,7 +19,9 @@ from llm_constructs.specs.network import (
     NatGateways,
     NewVpc,
 )
-from tests.constructs.synthesis import ZONES, Template, synthesised
+from stacks.checks import add_checks
+from stacks.platform import CDK_JSON, flags_of
+from tests.constructs.synthesis import ENVIRONMENT, ZONES, Template, synthesised
 
 CIDR = "10.60.0.0/16"
 PLAN = AddressPlan.of(CIDR)
@@ -269,6 +273,15 @@ def test_an_existing_vpc_gets_endpoints_and_nothing_else() -> None:
 
 def test_an_existing_vpc_with_endpoints_of_its_own_is_left_alone() -> None:
     assert network(vpc=existing(endpoints=False, route_table_ids=())).resources == {}
+
+
+def test_no_check_warns_of_an_existing_vpc(tmp_path: Path) -> None:
+    root = cdk.App(outdir=str(tmp_path), context=flags_of(CDK_JSON))
+    add_checks(root)
+    Network(cdk.Stack(root, "Test", env=ENVIRONMENT), "Network", vpc=existing())
+    root.synth()
+    plugins = json.loads((tmp_path / "validation-report.json").read_text())["pluginReports"]
+    assert [violation for plugin in plugins for violation in plugin["violations"]] == []
 
 
 def test_the_accelerator_subnet_of_an_existing_vpc_is_known() -> None:
