@@ -1,0 +1,110 @@
+"""Environments unlike the project's own: somebody else's VPC, and one without a way out."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from config import load
+from stacks.platform import build_app
+
+HEAD = """
+account = "111111111111"
+region = "{region}"
+jurisdiction = "{jurisdiction}"
+
+[tags]
+owner = "ml-platform"
+cost-center = "research"
+"""
+
+EXISTING_VPC = (
+    HEAD.format(region="us-west-2", jurisdiction="us")
+    + """
+[network.existing_vpc]
+vpc_id = "vpc-0123456789abcdef0"
+cidr = "10.0.0.0/16"
+availability_zones = ["us-west-2a", "us-west-2b"]
+private_subnet_ids = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+route_table_ids = ["rtb-0123456789abcdef0"]
+accelerator_subnet_id = "subnet-0123456789abcdef2"
+accelerator_zone = "us-west-2b"
+
+[data]
+
+[lustre]
+
+[eks.system_nodes]
+ami_release = "1.36.3-20260903"
+
+[[eks.pools]]
+name = "general"
+instance_families = ["m7g"]
+max_vcpus = 64
+ami_version = "v20260903"
+
+[[gateway.models]]
+alias = "fast"
+model_id = "us.amazon.nova-2-lite-v1:0"
+"""
+)
+
+CLOSED = (
+    HEAD.format(region="eu-central-1", jurisdiction="eu")
+    + """
+[network]
+endpoints_for = ["training", "curation", "endpoints", "knowledge", "observability"]
+
+[network.vpc]
+cidr = "172.20.0.0/18"
+availability_zones = ["eu-central-1a", "eu-central-1b"]
+nat_gateways = "closed"
+
+[network.flow_logs]
+destination = "s3"
+retention_days = 100
+
+[data.replication]
+region = "eu-west-1"
+data_classes = ["corpus", "artifacts", "logs"]
+
+[gateway]
+private = true
+
+[[gateway.models]]
+alias = "standard"
+model_id = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
+"""
+)
+
+NETWORK_ALONE = (
+    HEAD.format(region="ap-northeast-1", jurisdiction="jp")
+    + """
+[network.vpc]
+cidr = "192.168.0.0/17"
+availability_zones = ["ap-northeast-1a", "ap-northeast-1c"]
+nat_gateways = "none"
+"""
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "stacks"),
+    [
+        (EXISTING_VPC, {"data", "eks", "gateway", "network"}),
+        (CLOSED, {"data", "gateway", "network", "replica"}),
+        (NETWORK_ALONE, {"network"}),
+    ],
+    ids=["existing VPC", "closed", "network alone"],
+)
+def test_it_synthesises_without_a_finding(text: str, stacks: set[str], tmp_path: Path) -> None:
+    (tmp_path / "team.toml").write_text(text, encoding="utf-8")
+    outdir = tmp_path / "out"
+
+    assembly = build_app([load("team", tmp_path)], outdir=outdir).synth()
+
+    assert {stack.stack_name for stack in assembly.stacks} == {f"llm-team-{s}" for s in stacks}
+    report = outdir / "validation-report.json"
+    plugins = json.loads(report.read_text())["pluginReports"] if report.exists() else []
+    assert [violation for plugin in plugins for violation in plugin["violations"]] == []
