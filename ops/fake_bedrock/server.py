@@ -53,7 +53,10 @@ class FakeBedrock:
         self._gates: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), self)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        # Stopping waits for one poll; the default of half a second is felt where many are started.
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
 
     @property
     def endpoint_url(self) -> str:
