@@ -15,6 +15,9 @@ from config.node import packaged_node
 from ops.synthesis import CLI
 from tests.assembly import Assembly
 
+# Each test starts the app, or the command line, as a process.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 PARTS = ("app.py", "cdk.json", "config", "stacks", "constructs", "lambdas")
 
@@ -41,7 +44,6 @@ def copied_project(folder: Path) -> Path:
     return root
 
 
-@pytest.mark.slow
 def test_it_runs_from_any_directory_and_says_nothing(tmp_path: Path) -> None:
     result = run_app(cwd=tmp_path, outdir=tmp_path / "out")
 
@@ -53,7 +55,6 @@ def test_it_runs_from_any_directory_and_says_nothing(tmp_path: Path) -> None:
     assert templates == [f"llm-dev-{name}.template.json" for name in names]
 
 
-@pytest.mark.slow
 def test_the_cloud_assembly_is_the_same_byte_for_byte(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     for outdir in (one, two):
@@ -135,7 +136,6 @@ def run_cdk_synth(folder: Path, change: str) -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.slow
 @pytest.mark.synth
 def test_cdk_synth_gives_the_templates_of_a_plain_run(tmp_path: Path, assembly: Assembly) -> None:
     result = run_cdk_synth(tmp_path, change="")
@@ -145,7 +145,6 @@ def test_cdk_synth_gives_the_templates_of_a_plain_run(tmp_path: Path, assembly: 
         assert template == assembly.templates[name]
 
 
-@pytest.mark.slow
 def test_cdk_synth_fails_for_an_insecure_bucket(tmp_path: Path) -> None:
     result = run_cdk_synth(
         tmp_path, change='s3.Bucket(app.node.find_child("llm-dev-data"), "Insecure")'

@@ -16,6 +16,9 @@ from llm_constructs.function_asset import FunctionSource, ImportGraph, build
 from llm_constructs.specs.problem import SpecificationError
 from stacks.gateway import APPLICATION, AUTHORIZER, CACHE, TOKEN_AUTHORIZER
 
+# Each test builds zip files.
+pytestmark = pytest.mark.slow
+
 MEGABYTE = 1_000_000
 LARGEST_ZIP = 5 * MEGABYTE
 
