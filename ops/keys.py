@@ -116,13 +116,17 @@ class _LazyPepper:
 @contextmanager
 def told_in_sentences() -> Iterator[None]:
     """End the command with a sentence on standard error, and exit code 1, when AWS refuses."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
     try:
         yield
     except ClientError as error:
         detail = error.response["Error"]
         _end(f"AWS refused {error.operation_name}: {detail['Code']}: {detail['Message']}")
+    except NoCredentialsError:
+        _end("No credentials for AWS were found. Sign in with `aws sso login`, or set AWS_PROFILE.")
+    except NoRegionError:
+        _end("No region was found. Set AWS_REGION to the environment's region.")
     except (BotoCoreError, AdministrationError, BudgetUnavailable, SecretMalformed) as error:
         _end(str(error))
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import typer
@@ -79,6 +80,33 @@ def deployment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     assert deployment.run(usage.app, "limit", "--team", "search").exit_code == 0
     yield deployment
     emulator.cloudformation().delete_stack(StackName="llm-dev-gateway")
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        (
+            ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+            "No credentials for AWS were found. Sign in",
+        ),
+        (("AWS_DEFAULT_REGION",), "No region was found. Set AWS_REGION"),
+    ],
+)
+def test_who_is_not_signed_in_is_told_what_to_do(
+    deployment: Deployment,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    missing: tuple[str, ...],
+    sentence: str,
+) -> None:
+    for name in missing:
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    result = deployment.run(keys.app, "create", "--team", "search")
+    assert result.exit_code == 1
+    assert sentence in result.stderr
 
 
 def test_a_created_key_works_and_stands_alone_on_standard_output(deployment: Deployment) -> None:
