@@ -5,7 +5,7 @@ so that the file and the constructor speak of the same thing.
 """
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr, model_validator
 from typing_extensions import override
@@ -128,29 +128,9 @@ class NetworkTable(_Table):
         return self
 
     @property
-    def cidr(self) -> str | None:
-        """The range of whichever VPC it is."""
-        vpc = self.vpc or self.existing_vpc
-        return vpc.cidr if vpc else None
-
-    @property
-    def availability_zones(self) -> tuple[str, ...]:
-        """The zones of whichever VPC it is."""
-        vpc = self.vpc or self.existing_vpc
-        return vpc.availability_zones if vpc else ()
-
-    @property
-    def accelerator_zone(self) -> str | None:
-        """The zone of the accelerator subnet, if there is one."""
-        vpc = self.vpc or self.existing_vpc
-        return vpc.accelerator_zone if vpc else None
-
-    @property
-    def has_public_subnets(self) -> bool:
-        """Whether a load balancer can have public addresses."""
-        if self.vpc is not None:
-            return self.vpc.nat_gateways is not NatGateways.CLOSED
-        return self.existing_vpc is not None and bool(self.existing_vpc.public_subnet_ids)
+    def chosen_vpc(self) -> NewVpc | ExistingVpc:
+        """Whichever VPC it is; :meth:`_one_vpc` sees to it that it is one."""
+        return self.vpc or cast("ExistingVpc", self.existing_vpc)
 
 
 class DataTable(_Table):
@@ -272,7 +252,7 @@ class Environment(_Table):
         )
 
     def _check_zones(self, problems: Problems) -> None:
-        for zone in self.network.availability_zones:
+        for zone in self.network.chosen_vpc.availability_zones:
             problems.require(
                 re.fullmatch(rf"{self.region}[a-z]", zone) is not None,
                 "network.availability_zones",
@@ -285,7 +265,7 @@ class Environment(_Table):
         if self.lustre is None:
             return
         problems.require(
-            self.network.accelerator_zone is not None,
+            self.network.chosen_vpc.accelerator_zone is not None,
             "lustre",
             None,
             "The file system lives in the accelerator subnet, and the network has none.",
@@ -313,8 +293,8 @@ class Environment(_Table):
         try:
             ClusterCapacity(
                 region=self.region,
-                zones=self.network.availability_zones,
-                accelerator_zone=self.network.accelerator_zone,
+                zones=self.network.chosen_vpc.availability_zones,
+                accelerator_zone=self.network.chosen_vpc.accelerator_zone,
                 system_nodes=self.eks.system_nodes,
                 pools=self.eks.pools,
                 groups=self.eks.groups,
@@ -364,7 +344,7 @@ class Environment(_Table):
             "Add [network.domain], or remove [gateway.service].",
         )
         problems.require(
-            not service.internet_facing or self.network.has_public_subnets,
+            not service.internet_facing or self.network.chosen_vpc.has_public_subnets,
             "gateway.service.internet_facing",
             True,
             "The network has no public subnets.",

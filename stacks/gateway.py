@@ -73,7 +73,7 @@ class GatewayStack(Layer):
                 authorizer=_code(TOKEN_AUTHORIZER if gateway.oidc else AUTHORIZER),
             ),
             vpc=network.vpc,
-            vpc_cidr=environment.network.cidr,
+            vpc_cidr=environment.network.chosen_vpc.cidr,
             domain=(
                 None
                 if gateway.private

@@ -4,7 +4,6 @@ from constructs import Construct
 
 from config import Environment
 from llm_constructs.network import Network
-from llm_constructs.specs.network import ExistingVpc, NewVpc
 from stacks.layer import Layer
 
 
@@ -23,15 +22,9 @@ class NetworkStack(Layer):
         self.network = Network(
             self,
             "Network",
-            vpc=_chosen(table.vpc, table.existing_vpc),
+            vpc=table.chosen_vpc,
             capabilities=environment.capabilities,
             flow_logs=table.flow_logs,
             domain=table.domain,
             removal_policy=self.removal_policy,
         )
-
-
-def _chosen(vpc: NewVpc | None, existing: ExistingVpc | None) -> NewVpc | ExistingVpc:
-    chosen = vpc or existing
-    assert chosen is not None, "the schema of the environment requires one of the two"  # noqa: S101
-    return chosen

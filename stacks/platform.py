@@ -106,5 +106,5 @@ def _availability_zones(environments: Iterable[Environment]) -> dict[str, list[s
     zones: defaultdict[str, set[str]] = defaultdict(set)
     for environment in environments:
         key = f"availability-zones:account={environment.account}:region={environment.region}"
-        zones[key].update(environment.network.availability_zones)
+        zones[key].update(environment.network.chosen_vpc.availability_zones)
     return {key: sorted(names) for key, names in zones.items()}

@@ -103,7 +103,7 @@ def test_an_existing_vpc_replaces_the_one_to_make(tmp_path: Path) -> None:
     environment = load("team", write(tmp_path, with_existing_vpc()))
 
     assert environment.network.vpc is None
-    assert environment.network.accelerator_zone == "us-west-2b"
+    assert environment.network.chosen_vpc.accelerator_zone == "us-west-2b"
 
 
 def test_capabilities_come_from_the_file(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_public_service_may_stand_in_the_public_subnets_of_an_existing_vpc(
     public = 'public_subnet_ids = ["subnet-0123456789abcdef3", "subnet-0123456789abcdef4"]\n'
     vpc = with_existing_vpc("private_subnet_ids", f"{public}private_subnet_ids")
     text = vpc + DOMAIN + HAIKU + SERVICE + "internet_facing = true\n"
-    assert load("team", write(tmp_path, text)).network.has_public_subnets
+    assert load("team", write(tmp_path, text)).network.chosen_vpc.has_public_subnets
     assert "no public subnets" in problems_of(tmp_path, text.replace(public, ""))
 
 

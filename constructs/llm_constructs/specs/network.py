@@ -94,6 +94,11 @@ class NewVpc:
         )
         problems.raise_if_any()
 
+    @property
+    def has_public_subnets(self) -> bool:
+        """Whether a load balancer can have public addresses."""
+        return self.nat_gateways is not NatGateways.CLOSED
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExistingVpc:
@@ -149,6 +154,11 @@ class ExistingVpc:
             "endpoints.",
         )
         problems.raise_if_any()
+
+    @property
+    def has_public_subnets(self) -> bool:
+        """Whether a load balancer can have public addresses."""
+        return bool(self.public_subnet_ids)
 
     def _check_subnets(self, problems: Problems) -> None:
         zones = len(self.availability_zones)

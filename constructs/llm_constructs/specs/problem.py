@@ -55,4 +55,8 @@ class Problems:
     def raise_if_any(self) -> None:
         """Raise :class:`SpecificationError` with everything noted so far, if anything was."""
         if self._problems:
-            raise SpecificationError(self._subject, self._problems)
+            raise self.error()
+
+    def error(self) -> SpecificationError:
+        """Return everything noted so far as one error, for where something surely was."""
+        return SpecificationError(self._subject, self._problems)

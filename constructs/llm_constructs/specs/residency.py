@@ -94,8 +94,7 @@ class ModelReference:
                 f"Where the {kind} {first!r} leads is not known.",
                 f"Choose one of {', '.join(known)}.",
             )
-        problems.raise_if_any()
-        raise AssertionError("unreachable")  # pragma: no cover
+        raise problems.error()
 
     @property
     def is_profile(self) -> bool:
