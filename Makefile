@@ -64,8 +64,8 @@ bench: install ## Measure what synthesis costs
 
 lock: install ## Lock the dependencies anew
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements.in --output-file requirements.txt
-	for function in lambdas/*/requirements.in; do \
-		$(BIN)/uv pip compile $(LOCK_OPTIONS) $$function --output-file $${function%.in}.txt; \
+	for file in lambdas/*/requirements.in jobs/*/requirements.in; do \
+		$(BIN)/uv pip compile $(LOCK_OPTIONS) $$file --output-file $${file%.in}.txt; \
 	done
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements-dev.in --output-file requirements-dev.txt
 	$(BIN)/npm install --package-lock-only --silent
