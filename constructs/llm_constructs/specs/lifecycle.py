@@ -219,7 +219,7 @@ class Lifecycle:
         _check_unique(problems, "users", [user.name for user in self.users])
         _check_unique(problems, "users", [user.uid for user in self.users])
         # Each user has a group of the same name and number.
-        groups = [*self.users, *self.unix_groups]
+        groups: tuple[UnixGroup | UnixUser, ...] = (*self.users, *self.unix_groups)
         _check_unique(problems, "unix_groups", [group.name for group in groups])
         _check_unique(problems, "unix_groups", [_gid(group) for group in groups])
         _check_unique(problems, "accounts", [account.name for account in self.accounts])
