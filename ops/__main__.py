@@ -15,6 +15,7 @@ from ops import keys, usage
 from ops.assembly import AssemblyError
 from ops.diff import diff
 from ops.documents import docs
+from ops.preflight.command import preflight
 from ops.synthesis import synth
 from ops.template_lint import lint_templates
 
@@ -27,6 +28,7 @@ app.command()(synth)
 app.command()(diff)
 app.command("lint-templates")(lint_templates)
 app.command()(docs)
+app.command()(preflight)
 app.add_typer(keys.app, name="keys")
 app.add_typer(usage.app, name="usage")
 

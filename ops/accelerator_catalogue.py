@@ -32,7 +32,7 @@ refused there.
 """
 
 _REFUSED = """\
-## Refused families
+## RefusedError families
 
 | Family | Why | Instead |
 | --- | --- | --- |

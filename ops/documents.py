@@ -11,6 +11,8 @@ from config import reference
 from ops import accelerator_catalogue
 from ops.architecture import diagram
 from ops.assembly import Finding, findings
+from ops.preflight import policy
+from ops.preflight.run import CHECKS
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,6 +54,7 @@ def generated(assembly: Path) -> Mapping[str, str]:
         accelerator_catalogue.PAGE_FILE: accelerator_catalogue.page(),
         "docs/security-exceptions.md": security_exceptions(findings(assembly)),
         "docs/architecture.svg": diagram(assembly),
+        policy.PAGE_FILE: policy.page(CHECKS),
     }
 
 

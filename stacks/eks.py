@@ -5,13 +5,7 @@ from constructs import Construct
 
 from config import Environment
 from config.environment import EksTable
-from llm_constructs.cluster_addons import (
-    CONTROLLERS,
-    FSX_CSI_DRIVER,
-    NETWORKING,
-    ClusterAddons,
-    monitoring_addons,
-)
+from llm_constructs.cluster_addons import ClusterAddons
 from llm_constructs.device_plugins import DevicePlugins
 from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.karpenter import Karpenter
@@ -21,6 +15,12 @@ from llm_constructs.lustre import LustreFileSystem
 from llm_constructs.network import Network
 from llm_constructs.node_pools import NodeSite
 from llm_constructs.reserved_nodes import ReservedNodes
+from llm_constructs.specs.cluster_addon import (
+    CONTROLLERS,
+    FSX_CSI_DRIVER,
+    NETWORKING,
+    monitoring_addons,
+)
 from llm_constructs.storage_class import DefaultStorageClass
 from llm_constructs.system_nodes import SystemNodeGroup
 from llm_constructs.volume_key import VolumeKey

@@ -8,15 +8,15 @@ import pytest
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 
-from llm_constructs.cluster_addons import (
+from llm_constructs.cluster_addons import ClusterAddons
+from llm_constructs.eks_cluster import EksCluster
+from llm_constructs.helm_chart import HelmChart
+from llm_constructs.specs.cluster_addon import (
     CONTROLLERS,
     FSX_CSI_DRIVER,
     NETWORKING,
-    ClusterAddons,
     monitoring_addons,
 )
-from llm_constructs.eks_cluster import EksCluster
-from llm_constructs.helm_chart import HelmChart
 from llm_constructs.specs.eks import Cluster, GpuMonitoring, UpgradePolicy
 from llm_constructs.specs.node_group import SystemNodes
 from llm_constructs.system_nodes import SystemNodeGroup

@@ -1,0 +1,102 @@
+"""The add-ons of EKS that every cluster has, at the versions that they are pinned at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from llm_constructs.specs.eks import GpuMonitoring
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterAddon:
+    """One add-on at one version.
+
+    ``service_account`` is that of ``namespace`` whose pods need the AWS-managed policy
+    ``managed_policy``; add-ons without one call no AWS service.
+    """
+
+    name: str
+    version: str
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    namespace: str = "kube-system"
+    service_account: str | None = None
+    managed_policy: str | None = None
+
+
+# Versions: `aws eks describe-addon-versions --kubernetes-version 1.36`.
+NETWORKING: Final = (
+    ClusterAddon(
+        name="vpc-cni",
+        version="v1.22.4-eksbuild.3",
+        # A string by the add-on's own schema:
+        # https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy-configure.html
+        configuration={"enableNetworkPolicy": "true"},
+        service_account="aws-node",
+        managed_policy="AmazonEKS_CNI_Policy",
+    ),
+    ClusterAddon(name="kube-proxy", version="v1.36.0-eksbuild.25"),
+    ClusterAddon(name="eks-pod-identity-agent", version="v1.4.0-eksbuild.1"),
+)
+"""What a node needs to become ready, so installed before any node: all are daemon sets."""
+
+CONTROLLERS: Final = (
+    ClusterAddon(name="coredns", version="v1.14.3-eksbuild.23"),
+    ClusterAddon(name="metrics-server", version="v0.9.0-eksbuild.7"),
+    ClusterAddon(
+        name="aws-ebs-csi-driver",
+        version="v1.63.1-eksbuild.1",
+        service_account="ebs-csi-controller-sa",
+        managed_policy="service-role/AmazonEBSCSIDriverPolicy",
+    ),
+)
+"""What needs nodes to run on."""
+
+NODE_MONITORING_AGENT: Final = ClusterAddon(
+    name="eks-node-monitoring-agent", version="v1.7.0-eksbuild.1"
+)
+"""Tells EKS and Karpenter which nodes to repair. It runs DCGM on NVIDIA nodes, always:
+https://github.com/aws/containers-roadmap/issues/2763
+"""
+
+FSX_CSI_DRIVER: Final = ClusterAddon(name="aws-fsx-csi-driver", version="v1.10.0-eksbuild.1")
+"""Mounts file systems that exist. To make new ones it would need permissions, and has none."""
+
+
+def cloudwatch_observability(*, gpu_metrics: bool) -> ClusterAddon:
+    """Return the add-on for logs and metrics; ``gpu_metrics`` makes it run DCGM on NVIDIA nodes.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-EKS-agent.html
+    """
+    insights = {
+        "enhanced_container_insights": True,
+        "accelerated_compute_metrics": gpu_metrics,
+    }
+    return ClusterAddon(
+        name="amazon-cloudwatch-observability",
+        version="v6.6.0-eksbuild.1",
+        configuration={
+            "agent": {"config": {"logs": {"metrics_collected": {"kubernetes": insights}}}}
+        },
+        namespace="amazon-cloudwatch",
+        service_account="cloudwatch-agent",
+        managed_policy="CloudWatchAgentServerPolicy",
+    )
+
+
+def monitoring_addons(monitoring: GpuMonitoring) -> tuple[ClusterAddon, ...]:
+    """Return the add-ons that watch nodes, exactly one of which runs DCGM.
+
+    With two of them the node monitoring agent takes healthy nodes for broken, and they are
+    replaced: https://github.com/aws/containers-roadmap/issues/2555
+    """
+    match monitoring:
+        case GpuMonitoring.NODE_REPAIR:
+            return (cloudwatch_observability(gpu_metrics=False), NODE_MONITORING_AGENT)
+        case GpuMonitoring.METRICS:
+            return (cloudwatch_observability(gpu_metrics=True),)
+
+
+def cluster_addons(monitoring: GpuMonitoring, *, has_file_system: bool) -> tuple[ClusterAddon, ...]:
+    """Return every add-on of a cluster, in the order in which they are installed."""
+    storage = (FSX_CSI_DRIVER,) if has_file_system else ()
+    return (*NETWORKING, *CONTROLLERS, *monitoring_addons(monitoring), *storage)

@@ -1,0 +1,1 @@
+"""Whether an account is ready for an environment, asked before a deployment finds out."""
