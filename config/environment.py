@@ -26,6 +26,7 @@ from llm_constructs.specs.network import (
     NewVpc,
 )
 from llm_constructs.specs.node_group import ReservedNodeGroup, SystemNodes
+from llm_constructs.specs.observability import Observability
 from llm_constructs.specs.problem import Problem, Problems, SpecificationError
 from llm_constructs.specs.region import REGIONS, Jurisdiction
 
@@ -179,6 +180,8 @@ class Environment(_Table):
     """An EKS cluster. Left out: none."""
     gateway: Gateway | None = None
     """The OpenAI-compatible API in front of Bedrock. Left out: no gateway."""
+    observability: Observability | None = None
+    """Dashboards, alarms and whom they tell. Left out: nobody is told of anything."""
 
     _name: str = PrivateAttr(default="")
 

@@ -32,6 +32,8 @@ class Layer(Stack):
             description=f"LLM Platform, {environment.name}: {description}",
             termination_protection=holds_data and environment.retain_data,
         )
+        self.layer_name = name
+        self.environment_name = environment.name
         self.removal_policy = (
             RemovalPolicy.RETAIN if environment.retain_data else RemovalPolicy.DESTROY
         )

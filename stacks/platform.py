@@ -14,7 +14,9 @@ from stacks.checks import add_checks
 from stacks.data import DataStack, ReplicaStack
 from stacks.eks import EksStack
 from stacks.gateway import GatewayStack
+from stacks.layer import Layer
 from stacks.network import NetworkStack
+from stacks.observability import ObservabilityStack
 
 CDK_JSON = Path(__file__).parent.parent / "cdk.json"
 
@@ -73,6 +75,23 @@ def add_stacks(app: cdk.App, environment: Environment) -> None:
         )
     if environment.gateway is not None:
         GatewayStack(app, environment=environment, network=network, gateway=environment.gateway)
+    # Last: it watches every stack that the environment has got by now.
+    _add_observability(app, environment)
+
+
+def _add_observability(app: cdk.App, environment: Environment) -> None:
+    if environment.observability is None:
+        return
+    ObservabilityStack(
+        app,
+        environment=environment,
+        observability=environment.observability,
+        layers=[
+            stack
+            for stack in app.node.children
+            if isinstance(stack, Layer) and stack.environment_name == environment.name
+        ],
+    )
 
 
 def _add_data(app: cdk.App, environment: Environment, network: Network) -> DataStack | None:

@@ -12,15 +12,18 @@ STACKS = (
     "llm-dev-eks",
     "llm-dev-gateway",
     "llm-dev-network",
+    "llm-dev-observability",
     "llm-prod-data",
     "llm-prod-eks",
     "llm-prod-gateway",
     "llm-prod-network",
+    "llm-prod-observability",
     "llm-prod-replica",
     "llm-staging-data",
     "llm-staging-eks",
     "llm-staging-gateway",
     "llm-staging-network",
+    "llm-staging-observability",
 )
 
 

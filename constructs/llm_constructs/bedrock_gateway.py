@@ -28,7 +28,9 @@ from llm_constructs.gateway_api import IAM_PREFIX, GatewayApi, GatewayDomain, st
 from llm_constructs.gateway_application import GatewayApplication
 from llm_constructs.gateway_deployment import ALIAS, GatewayDeployment, keep_ready
 from llm_constructs.gateway_firewall import GatewayFirewall
+from llm_constructs.gateway_queries import describe_queries
 from llm_constructs.gateway_service import GatewayService
+from llm_constructs.gateway_signals import describe_signals
 from llm_constructs.gateway_tables import GatewayTables
 from llm_constructs.guardrail import Guardrail
 from llm_constructs.private_function import FunctionShape, PrivateFunction
@@ -70,9 +72,9 @@ class BedrockGateway(Construct):
 
     ``environment_name`` is the dimension of the application's metrics. ``api`` is the API,
     ``alias`` the version of the function that is in use, ``tables`` and ``pepper`` are what keys
-    are administered with, ``guardrail`` is what every chat call passes, ``alarms`` says what to
-    watch. Data and keys follow ``removal_policy``. A private API accepts calls from ``vpc_cidr``,
-    by default the range that ``vpc`` knows.
+    are administered with, ``guardrail`` is what every chat call passes, ``alarms``, ``signals`` and
+    ``queries`` say what to watch. Data and keys follow ``removal_policy``. A private API accepts
+    calls from ``vpc_cidr``, by default the range that ``vpc`` knows.
     """
 
     def __init__(
@@ -115,7 +117,8 @@ class BedrockGateway(Construct):
             guardrail=self.guardrail,
             log_guardrail=self._make_log_guardrail(),
         )
-        self.alias = self._make_application(code.application).function.add_alias(ALIAS)
+        self._function = self._make_application(code.application)
+        self.alias = self._function.function.add_alias(ALIAS)
         if gateway.provisioned_concurrency:
             keep_ready(self.alias, gateway.provisioned_concurrency)
         self._authorizer = self._make_authorizer(code.authorizer)
@@ -145,6 +148,20 @@ class BedrockGateway(Construct):
         )
         self._metrics = self._make_metrics(environment_name)
         self.alarms: tuple[AlarmDescription, ...] = describe_alarms(self._metrics)
+        self.signals = describe_signals(
+            gateway=gateway,
+            metrics=self._metrics,
+            api=self.api,
+            function=self._function.function,
+            firewall=self._firewall,
+            ledger=self.tables.ledger,
+        )
+        self.queries = describe_queries(
+            application=self._function.log_group,
+            access=self.api.access_logs,
+            firewall=self._firewall.log_group,
+            authorizer=self._authorizer.log_group,
+        )
         GatewayDeployment(
             self,
             "Deployment",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration, PhysicalName, RemovalPolicy, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -18,7 +19,9 @@ from llm_constructs.private_bucket import (
 )
 from llm_constructs.s3_location import S3Location
 from llm_constructs.service_role import ServiceRole
+from llm_constructs.signal import Signal
 from llm_constructs.specs.data_lake import DataClass, LakeArea, LakeRetention
+from llm_constructs.specs.observability import Audience
 
 _NOT_REPLICATED = {
     DataClass.CORPUS: "This environment keeps no second copy of its corpus: it can be collected "
@@ -37,6 +40,7 @@ class DataLake(Construct):
 
     ``buckets`` and ``keys`` are by :class:`DataClass`; :meth:`location` says where an area is, and
     :meth:`grant_read` and :meth:`grant_read_write` give an identity one area and no more.
+    ``signals`` says how it grows.
     ``replicas`` maps classes to the replica in another region that S3 copies them to.
     """
 
@@ -63,6 +67,10 @@ class DataLake(Construct):
         for data_class in DataClass:
             replica = (replicas or {}).get(data_class)
             self._make_bucket(data_class, replica)
+        self.signals: tuple[Signal, ...] = (
+            self._describe("Size of the lake", "BucketSizeBytes", "bytes"),
+            self._describe("Objects in the lake", "NumberOfObjects", "objects"),
+        )
 
     def location(self, area: LakeArea) -> S3Location:
         """Return the bucket and prefix of ``area``."""
@@ -78,6 +86,29 @@ class DataLake(Construct):
         Deleted objects can be brought back for the lake's ``noncurrent_days``.
         """
         return self.buckets[area.data_class].grant_read_write(grantee, f"{area.prefix}*")
+
+    def _describe(self, title: str, metric: str, unit: str) -> Signal:
+        # Once a day: https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-dimensions.html
+        day = Duration.days(1)
+        return Signal(
+            title=title,
+            audience=Audience.CAPACITY,
+            section="Storage",
+            metrics=[
+                # A search, because each storage class has a metric of its own, and objects move
+                # between classes by themselves.
+                cloudwatch.MathExpression(
+                    expression="SUM(SEARCH('{AWS/S3,BucketName,StorageType} "
+                    f'MetricName="{metric}" BucketName="{bucket.bucket_name}"\', '
+                    f"'Average', {int(day.to_seconds())}))",
+                    label=data_class.value,
+                    period=day,
+                )
+                for data_class, bucket in self.buckets.items()
+            ],
+            unit=unit,
+            stacked=True,
+        )
 
     def _make_bucket(self, data_class: DataClass, replica: "LakeReplicaBucket | None") -> None:
         name = data_class.value.capitalize()

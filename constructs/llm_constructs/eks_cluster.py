@@ -9,6 +9,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from llm_constructs.alarm import AlarmDescription
+from llm_constructs.eks_watch import (
+    ClusterMetrics,
+    describe_alarms,
+    describe_queries,
+    describe_signals,
+)
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.kubectl import Kubectl
 from llm_constructs.log_retention import retention_of
@@ -34,7 +41,8 @@ class EksCluster(Construct):
     permissions by EKS Pod Identity alone: there is no OIDC provider.
 
     ``name`` is the cluster's name, for the permissions of its controllers are limited by tags that
-    hold it. Members of ``node_security_group`` reach each other over EFA.
+    hold it. Members of ``node_security_group`` reach each other over EFA. ``alarms``, ``signals``
+    and ``queries`` say what to watch; those of nodes need the CloudWatch add-on.
     """
 
     def __init__(
@@ -60,6 +68,10 @@ class EksCluster(Construct):
         )
         self.key.allow_log_groups()
         log_group = self._make_log_group(cluster.log_retention_days)
+        metrics = ClusterMetrics(name)
+        self.alarms: tuple[AlarmDescription, ...] = describe_alarms(metrics)
+        self.signals = describe_signals(metrics, cluster.gpu_monitoring)
+        self.queries = describe_queries(log_group)
         self.cluster = self._make_cluster(cluster)
         self.cluster.node.add_dependency(log_group)
         self.security_group_id = self.cluster.cluster_security_group_id

@@ -6,7 +6,7 @@ from typing import Final
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-from llm_constructs.alarm import AlarmDescription, Severity
+from llm_constructs.alarm import AlarmDescription, Anomaly, Severity
 
 NAMESPACE: Final = "LLMPlatform/Gateway"
 """The namespace of the metrics that the application writes into its log."""
@@ -16,6 +16,19 @@ SERVER_ERROR_SHARE: Final = 0.02
 
 THROTTLED_SHARE: Final = 0.05
 """The share of calls that Bedrock refuses from which fallbacks no longer hide it."""
+
+SLOW_FIRST_TOKEN: Final = Duration.seconds(10)
+"""From here on people take a chat for broken."""
+
+MOST_TOKENS_PER_MINUTE: Final = 2_000_000
+"""Several times what one team's default quotas at Bedrock allow; set your own in the environment's
+file (https://docs.aws.amazon.com/bedrock/latest/userguide/quotas.html)."""
+
+MOST_USD_PER_HOUR: Final = 100
+"""A month at this rate costs 73,000 USD; set your own in the environment's file."""
+
+MICRO: Final = 1_000_000
+"""Millionths of a dollar in a dollar: the metric counts the former."""
 
 _ABOVE = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
 
@@ -34,23 +47,25 @@ class GatewayMetrics:
     function_throttles: cloudwatch.IMetric
     authorizer_errors: cloudwatch.IMetric
 
-    def of_model(self, name: str, alias: str) -> cloudwatch.Metric:
-        """Return one of the application's metrics for one model, summed over five minutes."""
+    def of_model(
+        self, name: str, alias: str, statistic: str = "Sum", minutes: int = 5
+    ) -> cloudwatch.Metric:
+        """Return one of the application's metrics for one model."""
+        return self._own(name, statistic, minutes, Model=alias)
+
+    def of_all_models(
+        self, name: str, statistic: str = "Sum", minutes: int = 5
+    ) -> cloudwatch.Metric:
+        """Return one of the application's metrics over all models."""
+        return self._own(name, statistic, minutes)
+
+    def _own(self, name: str, statistic: str, minutes: int, **dimensions: str) -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace=NAMESPACE,
             metric_name=name,
-            dimensions_map={"Model": alias, "Environment": self.environment},
-            statistic="Sum",
-            period=Duration.minutes(5),
-        )
-
-    def of_all_models(self, name: str) -> cloudwatch.IMetric:
-        """Return one of the application's metrics, summed over models and five minutes."""
-        using = {f"m{place}": self.of_model(name, it) for place, it in enumerate(self.aliases)}
-        # A model that was not called has no data, which is no zero to CloudWatch.
-        terms = " + ".join(f"FILL({label}, 0)" for label in using)
-        return cloudwatch.MathExpression(
-            expression=terms, using_metrics=using, label=name, period=Duration.minutes(5)
+            dimensions_map={**dimensions, "Environment": self.environment},
+            statistic=statistic,
+            period=Duration.minutes(minutes),
         )
 
     def throttled_share(self, alias: str) -> cloudwatch.IMetric:
@@ -127,6 +142,7 @@ def describe_alarms(metrics: GatewayMetrics) -> tuple[AlarmDescription, ...]:
             evaluation_periods=1,
             datapoints_to_alarm=1,
         ),
+        *_describe_use(metrics),
         *(
             AlarmDescription(
                 name=f"GatewayModelThrottled{_pascal_case(alias)}",
@@ -138,6 +154,48 @@ def describe_alarms(metrics: GatewayMetrics) -> tuple[AlarmDescription, ...]:
                 runbook="gateway-model-throttled",
             )
             for alias in metrics.aliases
+        ),
+    )
+
+
+def _describe_use(metrics: GatewayMetrics) -> tuple[AlarmDescription, ...]:
+    """Describe what has no right value: a threshold for the worst, and a band for the unusual."""
+    return (
+        AlarmDescription(
+            name="GatewayFirstTokenSlow",
+            summary=f"One in twenty answers takes over {SLOW_FIRST_TOKEN.to_seconds():.0f} s to "
+            "begin.",
+            metric=metrics.of_all_models("TimeToFirstToken", "p95"),
+            threshold=SLOW_FIRST_TOKEN.to_milliseconds(),
+            comparison=_ABOVE,
+            severity=Severity.TICKET,
+            runbook="gateway-slow",
+            anomaly=Anomaly.ABOVE,
+        ),
+        AlarmDescription(
+            name="GatewayTokensPerMinute",
+            summary=f"Over {MOST_TOKENS_PER_MINUTE:,} tokens pass in a minute.",
+            metric=metrics.of_all_models("Tokens", minutes=1),
+            threshold=MOST_TOKENS_PER_MINUTE,
+            comparison=_ABOVE,
+            severity=Severity.TICKET,
+            runbook="gateway-tokens",
+            evaluation_periods=15,
+            datapoints_to_alarm=15,
+            # Too few is a fault as well: callers that cannot reach the gateway are silent.
+            anomaly=Anomaly.EITHER,
+        ),
+        AlarmDescription(
+            name="GatewaySpend",
+            summary=f"Models cost over {MOST_USD_PER_HOUR} USD in an hour.",
+            metric=metrics.of_all_models("CostMicroUsd", minutes=60),
+            threshold=MOST_USD_PER_HOUR * MICRO,
+            comparison=_ABOVE,
+            severity=Severity.TICKET,
+            runbook="gateway-spend",
+            evaluation_periods=1,
+            datapoints_to_alarm=1,
+            anomaly=Anomaly.ABOVE,
         ),
     )
 

@@ -117,8 +117,16 @@ class GatewayApi(Construct):
 
     def metric_server_errors(self) -> cloudwatch.Metric:
         """Return the share of requests that failed on this side, between 0 and 1."""
-        return self.api.metric_server_error(
-            statistic="Average",
+        return self.metric("5XXError", "Average")
+
+    def metric(self, name: str, statistic: str) -> cloudwatch.Metric:
+        """Return a metric of API Gateway for the stage, over one minute.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
+        """
+        return self.api.metric(
+            name,
+            statistic=statistic,
             period=Duration.minutes(1),
             dimensions_map={"ApiName": self.api.rest_api_name, "Stage": STAGE},
         )
@@ -127,6 +135,7 @@ class GatewayApi(Construct):
         self, endpoint: ec2.InterfaceVpcEndpoint | None, *, closed: bool
     ) -> apigateway.RestApi:
         throttles = [self._gateway.throttle, *(p.throttle for p in self._gateway.usage_plans)]
+        self.access_logs = self._make_log_group("AccessLogs")
         api = apigateway.RestApi(
             self,
             "Api",
@@ -141,9 +150,7 @@ class GatewayApi(Construct):
             ),
             deploy_options=apigateway.StageOptions(
                 stage_name=STAGE,
-                access_log_destination=apigateway.LogGroupLogDestination(
-                    self._make_log_group("AccessLogs")
-                ),
+                access_log_destination=apigateway.LogGroupLogDestination(self.access_logs),
                 access_log_format=apigateway.AccessLogFormat.custom(_access_log_line()),
                 # Beyond errors, execution logs hold parts of requests.
                 logging_level=apigateway.MethodLoggingLevel.ERROR,

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import ArnFormat, Names, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Duration, Names, RemovalPolicy, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
@@ -15,6 +16,8 @@ RATE_WINDOW_SECONDS = 300
 
 REQUEST_CONTEXT_HEADER = "x-amzn-request-context"
 """https://github.com/awslabs/aws-lambda-web-adapter, "Lambda context"."""
+
+_METRIC = "Gateway"
 
 _CREDENTIALS = ("authorization", "x-api-key", "x-amz-security-token", "cookie")
 
@@ -42,7 +45,8 @@ https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-li
 class GatewayFirewall(Construct):
     """AWS's rules and a limit on single addresses, associated with ``stage_arn``.
 
-    ``acl_arn`` is the web ACL, to stand before other resources of the region as well.
+    ``acl_arn`` is the web ACL, to stand before other resources of the region as well; ``log_group``
+    has its log.
 
     What is refused or counted is logged for ``log_retention_days`` without credentials, query and
     body.
@@ -74,13 +78,13 @@ class GatewayFirewall(Construct):
                     for priority, (name, counted) in enumerate(_MANAGED_RULES.items(), start=2)
                 ),
             ],
-            visibility_config=_visibility("Gateway"),
+            visibility_config=_visibility(_METRIC),
         )
         self.acl_arn: str = acl.attr_arn
         wafv2.CfnWebACLAssociation(
             self, "Association", resource_arn=stage_arn, web_acl_arn=acl.attr_arn
         )
-        log_group = logs.LogGroup(
+        self.log_group = logs.LogGroup(
             self,
             "Logs",
             # WAF takes no other names:
@@ -98,7 +102,7 @@ class GatewayFirewall(Construct):
             log_destination_configs=[
                 Stack.of(self).format_arn(
                     service="logs",
-                    resource=f"log-group:{log_group.log_group_name}",
+                    resource=f"log-group:{self.log_group.log_group_name}",
                     arn_format=ArnFormat.NO_RESOURCE_NAME,
                 )
             ],
@@ -112,6 +116,19 @@ class GatewayFirewall(Construct):
                 wafv2.CfnLoggingConfiguration.FieldToMatchProperty(query_string={}),
             ],
             logging_filter=_only_what_matched(),
+        )
+
+    def metric_refused(self) -> cloudwatch.Metric:
+        """Return how many requests were refused, by whichever rule, in a minute.
+
+        https://docs.aws.amazon.com/waf/latest/developerguide/waf-metrics.html
+        """
+        return cloudwatch.Metric(
+            namespace="AWS/WAFV2",
+            metric_name="BlockedRequests",
+            dimensions_map={"WebACL": _METRIC, "Region": Stack.of(self).region, "Rule": "ALL"},
+            statistic="Sum",
+            period=Duration.minutes(1),
         )
 
 

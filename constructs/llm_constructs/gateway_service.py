@@ -13,7 +13,13 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
+from llm_constructs.alarm import AlarmDescription
 from llm_constructs.encryption import CustomerKey
+from llm_constructs.gateway_service_watch import (
+    ServiceMetrics,
+    describe_alarms,
+    describe_signals,
+)
 from llm_constructs.log_protection import masked_secrets
 from llm_constructs.log_retention import retention_of
 from llm_constructs.nag import acknowledge
@@ -57,7 +63,7 @@ class GatewayService(Construct):
     balancer cannot be deleted before its protection is taken off.
 
     ``task_role`` is what the application acts as; it has no permissions but what is granted to it,
-    and must be granted something.
+    and must be granted something. ``alarms`` and ``signals`` say what to watch.
     """
 
     def __init__(
@@ -97,6 +103,11 @@ class GatewayService(Construct):
         if closed_paths:
             _close(listener, closed_paths)
         self._scale()
+        metrics = ServiceMetrics(
+            balancer=self.load_balancer, targets=self.target_group, service=self.service
+        )
+        self.alarms: tuple[AlarmDescription, ...] = describe_alarms(metrics)
+        self.signals = describe_signals(metrics, most_tasks=self._capacity.maximum_tasks)
         wafv2.CfnWebACLAssociation(
             self,
             "WebAclAssociation",

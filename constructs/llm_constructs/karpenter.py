@@ -18,6 +18,8 @@ from llm_constructs.karpenter_policy import KarpenterStatements, acknowledge_wil
 from llm_constructs.nag import acknowledge
 from llm_constructs.node_role import NodeRole
 from llm_constructs.pod_identity import PodIdentityRole
+from llm_constructs.signal import Signal
+from llm_constructs.specs.observability import Audience
 
 NAMESPACE: Final = "kube-system"
 """Where the API server's priority and fairness knows Karpenter.
@@ -121,6 +123,23 @@ class Karpenter(Construct):
                 comparison=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
                 severity=Severity.PAGE,
                 runbook="eks-karpenter-warnings",
+            ),
+        )
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """What boards show: how many instances EC2 takes back."""
+        return (
+            Signal(
+                title="Warnings of EC2 about instances",
+                audience=Audience.TRAINING,
+                section="Nodes of the cluster",
+                metrics=[
+                    self.queue.metric_number_of_messages_sent(
+                        period=Duration.minutes(5), statistic="Sum", label="warnings"
+                    )
+                ],
+                unit="per five minutes",
             ),
         )
 

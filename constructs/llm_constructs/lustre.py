@@ -22,8 +22,10 @@ from llm_constructs.alarm import AlarmDescription
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.lustre_alarms import Publisher, describe_alarms
 from llm_constructs.lustre_key_access import admit_data_repositories
+from llm_constructs.lustre_signals import describe_queries, describe_signals
 from llm_constructs.nag import acknowledge
 from llm_constructs.s3_location import S3Location
+from llm_constructs.signal import LogQuery, Signal
 from llm_constructs.specs.data_repository import DataRepository
 from llm_constructs.specs.lustre import LustreVolume
 from llm_constructs.specs.problem import Problems
@@ -178,6 +180,13 @@ class LustreFileSystem(Construct):
         """Return the bytes that clients wrote: ``DataWriteBytes``."""
         return self._metric("DataWriteBytes", "Sum", Duration.minutes(5))
 
+    def metric_operations(self, name: str) -> cloudwatch.Metric:
+        """Return the operations of clients in a minute, of one kind such as ``DataReadOperations``.
+
+        https://docs.aws.amazon.com/fsx/latest/LustreGuide/fs-metrics.html
+        """
+        return self._metric(name, "Sum", Duration.minutes(1))
+
     def metric_queue_age(self, publisher: Publisher) -> cloudwatch.Metric:
         """Return the seconds that the oldest change has waited: ``AgeOfOldestQueuedMessage``.
 
@@ -204,6 +213,16 @@ class LustreFileSystem(Construct):
     def alarms(self) -> tuple[AlarmDescription, ...]:
         """What to watch; links are watched only in the directions that are automatic."""
         return describe_alarms(self)
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """What boards show of it."""
+        return describe_signals(self)
+
+    @property
+    def queries(self) -> tuple[LogQuery, ...]:
+        """What people ask of its log."""
+        return describe_queries(self)
 
     def static_volume(self, name: str, *, namespace: str) -> StaticVolume:
         """Return the Kubernetes objects with which pods of ``namespace`` mount the file system.

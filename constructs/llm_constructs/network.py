@@ -1,6 +1,6 @@
 """The VPC in which everything lives."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_certificatemanager as acm
@@ -12,11 +12,20 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct, IConstruct
 
 from llm_constructs import endpoints
+from llm_constructs.alarm import AlarmDescription
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.log_retention import retention_of
 from llm_constructs.nag import acknowledge
+from llm_constructs.network_watch import (
+    NatMetrics,
+    describe_flow_log_alarms,
+    describe_flow_log_queries,
+    describe_nat_alarms,
+    describe_nat_signals,
+)
 from llm_constructs.private_bucket import AccessLogsBucket, NotReplicated, PrivateBucket
 from llm_constructs.service_role import ServiceRole
+from llm_constructs.signal import LogQuery, Signal
 from llm_constructs.specs.addresses import ZONE_SLOTS, AddressPlan
 from llm_constructs.specs.network import (
     Capability,
@@ -38,7 +47,8 @@ class Network(Construct):
     flow logs on; an :class:`ExistingVpc` is imported by its ids without a lookup and left as it is
     but for endpoints. ``capabilities`` decide which services get an interface endpoint.
 
-    The keys and logs it makes follow ``removal_policy``.
+    The keys and logs it makes follow ``removal_policy``. ``alarms``, ``signals`` and ``queries``
+    say what to watch of its NAT gateways and flow logs.
     """
 
     def __init__(
@@ -55,6 +65,9 @@ class Network(Construct):
         super().__init__(scope, construct_id)
         self._removal_policy = removal_policy
 
+        self.alarms: tuple[AlarmDescription, ...] = ()
+        self.signals: tuple[Signal, ...] = ()
+        self.queries: tuple[LogQuery, ...] = ()
         self.vpc: ec2.IVpc
         self.accelerator_subnet: ec2.ISubnet | None
         if isinstance(vpc, NewVpc):
@@ -120,6 +133,8 @@ class Network(Construct):
                 "load balancers live, and which give nothing a public address by themselves. An "
                 'environment that must not have it says nat_gateways = "closed".',
             )
+        gateways = {gateway.az: gateway.gateway_id for gateway in nat.configured_gateways}
+        self._watch(gateways)
         if spec.accelerator_zone is None:
             return vpc, None
         subnet = ec2.PrivateSubnet(
@@ -130,11 +145,16 @@ class Network(Construct):
             cidr_block=str(plan.accelerator),
             map_public_ip_on_launch=False,
         )
-        gateways = {gateway.az: gateway.gateway_id for gateway in nat.configured_gateways}
         if gateways:
             in_zone = gateways.get(spec.accelerator_zone, next(iter(gateways.values())))
             subnet.add_default_nat_route(in_zone)
         return vpc, subnet
+
+    def _watch(self, nat_gateways: Mapping[str, str]) -> None:
+        if nat_gateways:
+            metrics = NatMetrics(nat_gateways)
+            self.alarms += describe_nat_alarms(metrics)
+            self.signals += describe_nat_signals(metrics)
 
     def _import_vpc(self, spec: ExistingVpc) -> tuple[ec2.IVpc, ec2.ISubnet | None]:
         vpc = ec2.Vpc.from_vpc_attributes(
@@ -195,6 +215,8 @@ class Network(Construct):
             retention=retention_of(spec.retention_days),
             removal_policy=self._removal_policy,
         )
+        self.alarms += describe_flow_log_alarms(group)
+        self.queries += describe_flow_log_queries(group)
         role = ServiceRole(
             self,
             "FlowLogsRole",

@@ -23,8 +23,10 @@ from llm_constructs.node_config import raid0_user_data
 from llm_constructs.node_role import NodeRole
 from llm_constructs.node_volume import container_volume_device
 from llm_constructs.service_role import ServiceRole
+from llm_constructs.signal import Signal
 from llm_constructs.specs.capacity_block import ScheduledSize
 from llm_constructs.specs.node_group import ReservedNodeGroup
+from llm_constructs.specs.observability import Audience
 
 _Template = ec2.CfnLaunchTemplate
 
@@ -62,6 +64,10 @@ class ReservedNodes(Construct):
         """What to watch: a block that is paid for and has no nodes."""
         if group.schedule is not None:
             self.alarms = (self._schedule(group.schedule.sizes()),)
+        self.signals: tuple[Signal, ...] = ()
+        """What boards show: how much of what is paid for is used."""
+        if group.capacity_block is not None:
+            self.signals = self._describe_signals(group.capacity_block.reservation_id)
 
     def _make_launch_template(
         self, volume_key: kms.IKey, tags: Mapping[str, str]
@@ -100,6 +106,33 @@ class ReservedNodes(Construct):
                     for kind in ("instance", "volume")
                 ],
             ),
+        )
+
+    def _describe_signals(self, reservation_id: str) -> tuple[Signal, ...]:
+        # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-reservation-cw-metrics.html
+        instances = [
+            cloudwatch.Metric(
+                namespace="AWS/EC2CapacityReservations",
+                metric_name=name,
+                dimensions_map={"CapacityReservationId": reservation_id},
+                statistic="Maximum",
+                period=Duration.minutes(5),
+                label=label,
+            )
+            for name, label in (("TotalInstanceCount", "reserved"), ("UsedInstanceCount", "used"))
+        ]
+        return tuple(
+            Signal(
+                title=f"Instances of {self._group.name}",
+                audience=audience,
+                section=section,
+                metrics=instances,
+                unit="instances",
+            )
+            for audience, section in (
+                (Audience.TRAINING, "Nodes of the cluster"),
+                (Audience.CAPACITY, "Reserved capacity"),
+            )
         )
 
     def _reservation(self) -> ec2.CfnLaunchTemplate.CapacityReservationSpecificationProperty:

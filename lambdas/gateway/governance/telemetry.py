@@ -1,6 +1,7 @@
 """Metrics in CloudWatch's embedded metric format, and spans by OpenTelemetry's conventions.
 
-Metrics have the dimensions model and environment only: a team as a dimension would make a metric
+Metrics have the dimensions model and environment, and once more the environment alone, because a
+percentile over models cannot be had from those of each. A team as a dimension would make a metric
 per team, each paid for, so that it is a property of the line instead.
 """
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 NAMESPACE = "LLMPlatform/Gateway"
 
+DIMENSIONS = [["Model", "Environment"], ["Environment"]]
+"""The dimensions that each metric is written with."""
+
 UNITS = {
     "Requests": "Count",
     "TimeToFirstToken": "Milliseconds",
@@ -28,6 +32,7 @@ UNITS = {
     "OutputTokens": "Count",
     "CacheReadTokens": "Count",
     "CacheWriteTokens": "Count",
+    "Tokens": "Count",
     "CostMicroUsd": "None",
     "Throttles": "Count",
     "Fallbacks": "Count",
@@ -78,6 +83,10 @@ class RequestMetrics:
                 "OutputTokens": self.usage.output_tokens,
                 "CacheReadTokens": self.usage.cache_read_tokens,
                 "CacheWriteTokens": self.usage.cache_write_tokens,
+                "Tokens": self.usage.input_tokens
+                + self.usage.output_tokens
+                + self.usage.cache_read_tokens
+                + self.usage.cache_write_tokens,
                 "CostMicroUsd": self.cost_micro_usd,
             }
         return values
@@ -98,7 +107,7 @@ class Telemetry:
         values = metrics.values()
         directive = {
             "Namespace": NAMESPACE,
-            "Dimensions": [["Model", "Environment"]],
+            "Dimensions": DIMENSIONS,
             "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in values],
         }
         line = {

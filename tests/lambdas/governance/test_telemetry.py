@@ -54,8 +54,8 @@ def test_lines_follow_the_specification(metrics: RequestMetrics) -> None:
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     for definition in directive["Metrics"]:
         assert isinstance(line[definition["Name"]], int | float)
-    for name in directive["Dimensions"][0]:
-        assert isinstance(line[name], str)
+    for dimensions in directive["Dimensions"]:
+        assert all(isinstance(line[name], str) for name in dimensions)
     assert line["_aws"]["Timestamp"] == NOON * 1000
 
 
@@ -76,6 +76,7 @@ def test_every_metric_is_written_with_its_value() -> None:
         "OutputTokens": 20,
         "CacheReadTokens": 30,
         "CacheWriteTokens": 40,
+        "Tokens": 100,
         "CostMicroUsd": 1_234,
         "Throttles": 1,
         "Fallbacks": 2,
@@ -89,7 +90,10 @@ def test_every_metric_is_written_with_its_value() -> None:
 
 def test_only_model_and_environment_are_dimensions_and_the_team_is_a_property() -> None:
     line = record(FULL)
-    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Model", "Environment"]]
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [
+        ["Model", "Environment"],
+        ["Environment"],
+    ]
     assert (line["Model"], line["Environment"]) == ("smart", "prod")
     assert (line["request_id"], line["team"], line["key_id"]) == ("req-1", "search", "abc")
 

@@ -1,0 +1,101 @@
+"""The observability stack: it reads all others, and none reads it."""
+
+from collections.abc import Sequence
+
+from constructs import Construct
+
+from config import Environment
+from llm_constructs.account_usage import AccountUsage
+from llm_constructs.alarm_topics import AlarmTopics
+from llm_constructs.boards import Boards
+from llm_constructs.layer_alarms import AlarmSettings, LayerAlarms
+from llm_constructs.log_queries import LogQueries
+from llm_constructs.specs.observability import Observability
+from llm_constructs.specs.problem import Problems
+from llm_constructs.watched import WatchedLayer, watched
+from stacks.layer import Layer
+
+
+class ObservabilityStack(Layer):
+    """The environment's topics, alarms, boards and saved queries.
+
+    They come from what the constructs of ``layers`` describe, so it is made last.
+
+    Raises :class:`SpecificationError` for a threshold of an alarm that nothing describes.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        environment: Environment,
+        observability: Observability,
+        layers: Sequence[Layer],
+    ) -> None:
+        super().__init__(
+            scope,
+            "observability",
+            environment=environment,
+            description="dashboards, alarms and whom they tell",
+        )
+        # What belongs to no layer is described here.
+        AccountUsage(self, "Account")
+        described = [watched(layer.layer_name, layer) for layer in (*layers, self)]
+        _check_thresholds(observability, described)
+        settings = AlarmSettings(
+            environment=environment.name,
+            thresholds=observability.thresholds,
+            anomaly_deviations=observability.anomaly_deviations,
+            runbooks_url=observability.runbooks_url,
+        )
+        topics = AlarmTopics(
+            self,
+            "Topics",
+            name=f"llm-{environment.name}",
+            emails=observability.emails,
+            slack=observability.slack,
+            removal_policy=self.removal_policy,
+        )
+        # In a scope of their own: what is in it is named for other stacks.
+        scope_of_alarms = Construct(self, "Alarms")
+        self.alarms = {
+            layer.name: LayerAlarms(
+                scope_of_alarms,
+                layer.name.capitalize(),
+                layer=layer,
+                settings=settings,
+                topics=topics.topics,
+            )
+            for layer in described
+            if any(construct.alarms for construct in layer.constructs)
+        }
+        self.boards = Boards(
+            self,
+            "Boards",
+            layers=described,
+            audiences=observability.boards,
+            alarms={
+                name: tuple(alarms.composites.values()) for name, alarms in self.alarms.items()
+            },
+            settings=settings,
+        )
+        LogQueries(self, "Queries", folder=f"llm-{environment.name}", layers=described)
+
+
+def _check_thresholds(observability: Observability, layers: Sequence[WatchedLayer]) -> None:
+    names = {
+        description.name
+        for layer in layers
+        for construct in layer.constructs
+        for description in construct.alarms
+    }
+    problems = Problems("observability")
+    for name, threshold in observability.thresholds.items():
+        problems.require(
+            name in names,
+            f"thresholds.{name}",
+            threshold,
+            "Nothing in this environment describes such an alarm.",
+            f"Choose one of {', '.join(sorted(names))}.",
+        )
+    problems.raise_if_any()
