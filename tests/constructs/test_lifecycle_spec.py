@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_constructs.specs.accelerators import INSTANCE_TYPES
+from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.specs.lifecycle import (
     EfaLustreClient,
     Lifecycle,
@@ -170,8 +171,8 @@ def test_lustre_is_held_to_efa_only_where_node_and_file_system_have_it() -> None
     assert (without.efa_interfaces, without.lustre_efa_interfaces) == (0, 0)
 
 
-def test_settings_are_rendered_in_one_order_with_floors_by_package() -> None:
-    floor = PackageFloor(package="aws-neuronx-tools", version="2.24")
+def test_settings_are_rendered_whole_and_in_one_order() -> None:
+    floor = PackageFloor(package="aws-neuronx-tools", version="2.24", accelerator=DeviceKind.NEURON)
     settings = LifecycleSettings(
         cluster="training",
         groups=(expectation(),),
@@ -182,6 +183,8 @@ def test_settings_are_rendered_in_one_order_with_floors_by_package() -> None:
     assert rendered == settings.to_json()
     assert rendered.endswith("}\n")
     assert list(document) == sorted(document)
-    assert document["minimum_packages"] == {"aws-neuronx-tools": "2.24"}
+    assert document["minimum_packages"] == [
+        {"package": "aws-neuronx-tools", "version": "2.24", "accelerator": "neuron"}
+    ]
     assert document["users"] == [{"name": "ada", "uid": 2000, "groups": []}]
     assert document["groups"]["workers"]["role"] == "compute"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.specs.problem import Problems
 
 FIRST_ID: Final = 2_000
@@ -168,6 +169,9 @@ class PackageFloor:
     node fails."""
     version: str
     """Digits and dots, such as `2.24`; a version counts as new enough from there on."""
+    accelerator: DeviceKind | None = None
+    """Only nodes with these accelerators: `neuron` or `nvidia`. Left out, every node, also the
+    controller."""
 
     def __post_init__(self) -> None:
         problems = Problems(f"package {self.package}")
@@ -207,7 +211,7 @@ class Lifecycle:
     """Where nodes get the configuration of their Lustre client for EFA from. Left out, images must
     bring it; a node that must speak EFA and does not fails either way."""
     minimum_packages: tuple[PackageFloor, ...] = ()
-    """The oldest packages that nodes with accelerators may carry, such as Neuron's."""
+    """The oldest packages that nodes may carry, such as Neuron's."""
     hold_kernel: bool = True
     """Keep kernel and Lustre client from being upgraded on a running node, because they must fit
     each other and the driver of the accelerators."""

@@ -186,10 +186,8 @@ class LifecycleSettings:
 
     def as_document(self) -> dict[str, Any]:
         """Return what :meth:`to_json` writes."""
-        choices = asdict(self.lifecycle)
-        floors = {floor.package: floor.version for floor in self.lifecycle.minimum_packages}
         return {
-            **choices,
+            **asdict(self.lifecycle),
             "version": SETTINGS_VERSION,
             "cluster": self.cluster,
             "groups": {
@@ -199,7 +197,6 @@ class LifecycleSettings:
             "mounts": [asdict(mount) for mount in self.mounts],
             "container_storage": self.container_storage,
             "observability": asdict(self.observability) if self.observability else None,
-            "minimum_packages": floors,
         }
 
     def to_json(self) -> str:
