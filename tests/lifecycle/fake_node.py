@@ -195,9 +195,9 @@ class FakeNode:
         client = EfaLustreClient(source=CLIENT_SOURCE, sha256=self.client_sha256)
         return Lifecycle(**{"lustre_client": client, **fields})
 
-    def run(self, script: str, *, shell: str = "") -> subprocess.CompletedProcess[str]:
-        """Start an entry point as HyperPod does, after ``shell`` in the same process."""
-        command = f'{shell}\nexec bash "$0"'
+    def run(self, script: str, limits: str = "") -> subprocess.CompletedProcess[str]:
+        """Start an entry point as HyperPod does, within limits of the shell."""
+        command = f'{limits}\nexec bash "$0"'
         return self._start("bash", "-c", command, str(self.scripts / script))
 
     def step(self, name: str) -> subprocess.CompletedProcess[str]:

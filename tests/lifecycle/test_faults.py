@@ -44,11 +44,17 @@ class Fault:
     message: str
     never: tuple[str, ...] = ()
     script: str = "on_init_complete.sh"
-    shell: str = ""
+    limits: str = ""
 
 
-def all_of(*changes: object) -> None:
-    """Let a lambda make several changes."""
+def both(*changes: Callable[[FakeNode], object]) -> Callable[[FakeNode], None]:
+    """Make several changes to a node."""
+
+    def arrange(node: FakeNode) -> None:
+        for change in changes:
+            change(node)
+
+    return arrange
 
 
 def link(node: FakeNode, absolute: str, target: str) -> None:
@@ -94,67 +100,77 @@ def on_eks(node: FakeNode) -> None:
     node.expect(WORKERS, mounts=(), container_storage="/opt/sagemaker")
 
 
+def link_held(node: FakeNode) -> None:
+    """Let ``apt-mark hold`` write into nowhere."""
+    (node.stub / "held").unlink()
+    (node.stub / "held").symlink_to("/dev/null")
+
+
 NOBODY_ADDED = ("groupadd", "useradd", "usermod", "chown")
 
 FAULTS = {
     "the mount never comes": Fault(
-        lambda node: all_of(node.expect(WORKERS), node.state("mounts", "")),
+        both(lambda node: node.expect(WORKERS), lambda node: node.state("mounts", "")),
         "FAILED efa-lustre: /fsx was not mounted within 0 seconds. SageMaker mounts it",
         never=("lctl", "useradd"),
     ),
     "another file system is mounted": Fault(
-        lambda node: all_of(
-            node.expect(PLAIN), node.state("mounts", f"10.0.0.1@tcp:/zzzzz {node.path('/fsx')}\n")
+        both(
+            lambda node: node.expect(PLAIN),
+            lambda node: node.state("mounts", f"10.0.0.1@tcp:/zzzzz {node.path('/fsx')}\n"),
         ),
         "FAILED mounts: /fsx has 10.0.0.1@tcp:/zzzzz on it and should have fs-0.fsx",
     ),
     "the mount takes no files": Fault(
-        lambda node: all_of(node.expect(PLAIN), link(node, "/fsx", "/proc/self")),
+        both(lambda node: node.expect(PLAIN), lambda node: link(node, "/fsx", "/proc/self")),
         "FAILED mounts: /fsx is mounted but cannot be written and read:",
     ),
     "the file system refuses the data": Fault(
         lambda node: node.expect(PLAIN),
         "cannot be written and read: [Errno 27] File too large",
-        shell="ulimit -f 2048",
+        limits="ulimit -f 2048",
     ),
     "others own the probe's directory": Fault(
-        lambda node: all_of(
-            node.expect(PLAIN), node.path("/fsx/.lifecycle").symlink_to(node.path("/etc"))
+        both(
+            lambda node: node.expect(PLAIN),
+            lambda node: node.path("/fsx/.lifecycle").symlink_to(node.path("/etc")),
         ),
         "is not a directory of root's",
     ),
     "our own mount is refused": Fault(
-        lambda node: all_of(
-            node.expect(PLAIN, mounts=(BY_SCRIPTS,)),
-            node.state("mounts", ""),
-            node.fail("mount", "mount.lustre: Connection timed out", 110),
+        both(
+            lambda node: node.expect(PLAIN, mounts=(BY_SCRIPTS,)),
+            lambda node: node.state("mounts", ""),
+            lambda node: node.fail("mount", "mount.lustre: Connection timed out", 110),
         ),
         "ended with 110: mount.lustre: Connection timed out",
     ),
     "LNet speaks TCP only and nothing can configure it": Fault(
-        lambda node: all_of(node.state("efa", "0\n"), node.expect(WORKERS)),
+        both(lambda node: node.state("efa", "0\n"), lambda node: node.expect(WORKERS)),
         "FAILED efa-lustre: Lustre must use EFA on this node, LNet has too few",
         never=("umount",),
     ),
     "LNet cannot be asked": Fault(
-        lambda node: all_of(node.expect(WORKERS), node.forget("lnetctl")),
+        both(lambda node: node.expect(WORKERS), lambda node: node.forget("lnetctl")),
         "could not be run: this image does not have it",
     ),
     "the package is denied": Fault(
-        lambda node: all_of(
-            over_tcp(node),
-            node.fail("aws", "fatal error: An error occurred (403) when calling HeadObject"),
+        both(
+            over_tcp,
+            lambda node: node.fail(
+                "aws", "fatal error: An error occurred (403) when calling HeadObject"
+            ),
         ),
         "See that the object exists, that the nodes' role may read it",
         never=("umount", "lustre_rmmod", "setup"),
     ),
     "S3 cannot be reached": Fault(
-        lambda node: all_of(over_tcp(node), node.fail("aws", "Could not connect to the endpoint")),
+        both(over_tcp, lambda node: node.fail("aws", "Could not connect to the endpoint")),
         "and that the subnet has an S3 endpoint",
         never=("umount",),
     ),
     "the package is another one": Fault(
-        lambda node: all_of(setattr(node, "client_sha256", "0" * 64), over_tcp(node)),
+        both(lambda node: setattr(node, "client_sha256", "0" * 64), over_tcp),
         f"and the settings expect {'0' * 64}. Nothing of it was run.",
         never=("umount", "lustre_rmmod", "setup"),
     ),
@@ -173,31 +189,35 @@ FAULTS = {
         "FAILED efa-lustre: LNet has 0 EFA interfaces that are up and must have 1",
     ),
     "the file system is in use": Fault(
-        lambda node: all_of(over_tcp(node), node.fail("umount", "target is busy", 32)),
+        both(over_tcp, lambda node: node.fail("umount", "target is busy", 32)),
         "ended with 32: target is busy",
         never=("lustre_rmmod", "setup"),
     ),
     "data goes over TCP although EFA is up": Fault(
-        lambda node: all_of(node.expect(WORKERS), node.state("traffic", "0\n")),
+        both(lambda node: node.expect(WORKERS), lambda node: node.state("traffic", "0\n")),
         "FAILED mounts: 16 MiB were written to /fsx and none of it went over EFA",
     ),
     "a Neuron device is missing": Fault(
-        lambda node: all_of(node.expect(WORKERS), node.set_neuron_devices(15)),
+        both(lambda node: node.expect(WORKERS), lambda node: node.set_neuron_devices(15)),
         "FAILED accelerators: This node has 15 neuron devices and must have 16",
         never=("findmnt",),
     ),
     "the Neuron driver is missing": Fault(
-        lambda node: all_of(
-            node.expect(WORKERS), node.fail("neuron-ls", "failed to discover Neuron devices")
+        both(
+            lambda node: node.expect(WORKERS),
+            lambda node: node.fail("neuron-ls", "failed to discover Neuron devices"),
         ),
         "`neuron-ls --json-output` ended with 1: failed to discover Neuron devices",
     ),
     "neuron-ls speaks otherwise": Fault(
-        lambda node: all_of(node.expect(WORKERS), node.state("neuron.json", "instance-type: x")),
+        both(
+            lambda node: node.expect(WORKERS),
+            lambda node: node.state("neuron.json", "instance-type: x"),
+        ),
         "`neuron-ls --json-output` printed no JSON",
     ),
     "an EFA interface is missing": Fault(
-        lambda node: all_of(node.expect(WORKERS), node.set_efa_devices(15)),
+        both(lambda node: node.expect(WORKERS), lambda node: node.set_efa_devices(15)),
         "FAILED accelerators: This node has 15 EFA interfaces and must have 16",
     ),
     "the SDK is too old": Fault(
@@ -209,11 +229,17 @@ FAULTS = {
         "aws-neuronx-collectives is not installed",
     ),
     "a GPU is missing": Fault(
-        lambda node: all_of(node.expect(GPUS), node.state("nvidia.csv", "H100, 580.95\n" * 7)),
+        both(
+            lambda node: node.expect(GPUS),
+            lambda node: node.state("nvidia.csv", "H100, 580.95\n" * 7),
+        ),
         "This node has 7 nvidia devices and must have 8",
     ),
     "the NVIDIA driver is too old": Fault(
-        lambda node: all_of(node.expect(GPUS), node.state("nvidia.csv", "H100, 470.57\n" * 8)),
+        both(
+            lambda node: node.expect(GPUS),
+            lambda node: node.state("nvidia.csv", "H100, 470.57\n" * 8),
+        ),
         "The NVIDIA driver is 470.57 and must be 520 or newer",
     ),
     "the fabric manager does not run": Fault(
@@ -236,55 +262,68 @@ FAULTS = {
         never=NOBODY_ADDED,
     ),
     "the directory of users is broken": Fault(
-        lambda node: all_of(with_users(node, "group", ""), node.fail("getent", "sssd", 3)),
+        both(
+            lambda node: with_users(node, "group", ""), lambda node: node.fail("getent", "sssd", 3)
+        ),
         "FAILED users: `getent",
         never=NOBODY_ADDED,
     ),
     "a home is a file": Fault(
-        lambda node: all_of(with_users(node, "group", ""), node.write("/fsx/home/ada", "")),
+        both(
+            lambda node: with_users(node, "group", ""), lambda node: node.write("/fsx/home/ada", "")
+        ),
         "cannot be made: [Errno 17] File exists",
     ),
     "Slurm's database is down": Fault(
-        lambda node: all_of(
-            node.expect(PLAIN, lifecycle=node.lifecycle(accounts=(ACCOUNT,))),
-            node.fail("sacctmgr", "Unable to contact slurm persistent connection"),
+        both(
+            lambda node: node.expect(PLAIN, lifecycle=node.lifecycle(accounts=(ACCOUNT,))),
+            lambda node: node.fail("sacctmgr", "Unable to contact slurm persistent connection"),
         ),
         "FAILED accounts: Slurm's database does not answer:",
         never=("sacctmgr --immediate",),
     ),
     "the CloudWatch agent is missing": Fault(
-        lambda node: all_of(
-            node.expect(PLAIN, observability=OBSERVABILITY),
-            node.forget("amazon-cloudwatch-agent-ctl"),
+        both(
+            lambda node: node.expect(PLAIN, observability=OBSERVABILITY),
+            lambda node: node.forget("amazon-cloudwatch-agent-ctl"),
         ),
         "FAILED observability: `amazon-cloudwatch-agent-ctl",
     ),
     "the kernel cannot be held": Fault(
-        lambda node: all_of(node.expect(PLAIN), node.state("held", ""), link_held(node)),
+        both(lambda node: node.expect(PLAIN), link_held),
         "FAILED kernel: apt-mark does not hold linux-image-6.8.0-1021-aws",
     ),
     "dnf excludes something else": Fault(
-        lambda node: all_of(
-            node.expect(PLAIN),
-            node.write("/etc/os-release", "ID=amzn\n"),
-            node.write("/etc/dnf/dnf.conf", "[main]\nexclude=foo\n"),
+        both(
+            lambda node: node.expect(PLAIN),
+            lambda node: node.write("/etc/os-release", "ID=amzn\n"),
+            lambda node: node.write("/etc/dnf/dnf.conf", "[main]\nexclude=foo\n"),
         ),
         "/etc/dnf/dnf.conf has exclude=foo, so that the kernel cannot be excluded",
     ),
     "the image is an unknown one": Fault(
-        lambda node: all_of(node.expect(PLAIN), node.write("/etc/os-release", "ID=rhel\n")),
+        both(
+            lambda node: node.expect(PLAIN), lambda node: node.write("/etc/os-release", "ID=rhel\n")
+        ),
         "HyperPod's images are Ubuntu or Amazon Linux",
     ),
     "tuning is refused": Fault(
-        lambda node: all_of(node.expect(PLAIN), node.fail("lctl", "no such parameter", 2)),
+        both(
+            lambda node: node.expect(PLAIN), lambda node: node.fail("lctl", "no such parameter", 2)
+        ),
         "FAILED tuning: `lctl set_param ldlm.namespaces.*.lru_max_age=600000` ended with 2",
     ),
     "nothing can be recorded": Fault(
-        lambda node: all_of(node.expect(PLAIN), node.write("/var/lib/llm-platform", "")),
+        both(
+            lambda node: node.expect(PLAIN),
+            lambda node: node.path("/var/lib/llm-platform/accelerator.json").mkdir(parents=True),
+        ),
         "FAILED accelerators: /var/lib/llm-platform/accelerator.json cannot be written",
     ),
     "the boot service cannot be enabled": Fault(
-        lambda node: all_of(node.expect(PLAIN), node.fail("systemctl", "access denied", 4)),
+        both(
+            lambda node: node.expect(PLAIN), lambda node: node.fail("systemctl", "access denied", 4)
+        ),
         "FAILED boot-service: `systemctl daemon-reload` ended with 4: access denied",
     ),
     "settings have CRLF line ends": Fault(
@@ -317,31 +356,35 @@ FAULTS = {
         "FAILED settings: settings.json cannot be read beside the scripts",
     ),
     "nobody knows the node": Fault(
-        lambda node: all_of(
-            node.expect(PLAIN),
-            node.join("workers", CustomerIpAddress="10.9.9.9"),
-            node.environment.update(AWS_EC2_METADATA_SERVICE_ENDPOINT="http://127.0.0.1:9"),
+        both(
+            lambda node: node.expect(PLAIN),
+            lambda node: node.join("workers", CustomerIpAddress="10.9.9.9"),
+            lambda node: node.environment.update(
+                AWS_EC2_METADATA_SERVICE_ENDPOINT="http://127.0.0.1:9"
+            ),
         ),
         "FAILED identity: No address of this machine is in /opt/ml/config/resource_config.json",
     ),
     "the list of nodes has another group": Fault(
-        lambda node: all_of(node.expect(PLAIN), node.join("gpus")),
+        both(lambda node: node.expect(PLAIN), lambda node: node.join("gpus")),
         "FAILED identity: settings.json has no instance group gpus, only workers",
     ),
     "the list of nodes is missing": Fault(
-        lambda node: all_of(
-            node.expect(PLAIN), node.path("/opt/ml/config/resource_config.json").unlink()
+        both(
+            lambda node: node.expect(PLAIN),
+            lambda node: node.path("/opt/ml/config/resource_config.json").unlink(),
         ),
         "FAILED identity: /opt/ml/config/resource_config.json cannot be read",
     ),
     "the list of nodes is another document": Fault(
-        lambda node: all_of(
-            node.expect(PLAIN), node.write("/opt/ml/config/resource_config.json", '{"Groups": []}')
+        both(
+            lambda node: node.expect(PLAIN),
+            lambda node: node.write("/opt/ml/config/resource_config.json", '{"Groups": []}'),
         ),
         "does not look like SageMaker's list of nodes",
     ),
     "Python is missing": Fault(
-        lambda node: all_of(node.expect(PLAIN), node.forget("python3")),
+        both(lambda node: node.expect(PLAIN), lambda node: node.forget("python3")),
         "FAILED slurm: The node is not what settings.json says",
     ),
     "legacy parameters are missing": Fault(
@@ -350,9 +393,9 @@ FAULTS = {
         script="on_create.sh",
     ),
     "legacy parameters disagree": Fault(
-        lambda node: all_of(
-            node.expect(PLAIN),
-            (node.scripts / "provisioning_parameters.json").write_text(
+        both(
+            lambda node: node.expect(PLAIN),
+            lambda node: (node.scripts / "provisioning_parameters.json").write_text(
                 json.dumps(
                     {
                         "controller_group": "head",
@@ -371,20 +414,16 @@ FAULTS = {
         script="eks_on_create.sh",
     ),
     "NVIDIA's runtime is the default on Trainium": Fault(
-        lambda node: all_of(
-            on_eks(node),
-            node.write("/etc/containerd/config.toml", '  default_runtime_name = "nvidia"\n'),
+        both(
+            on_eks,
+            lambda node: node.write(
+                "/etc/containerd/config.toml", '  default_runtime_name = "nvidia"\n'
+            ),
         ),
         "makes nvidia the default runtime, and this node has neuron accelerators",
         script="eks_on_create.sh",
     ),
 }
-
-
-def link_held(node: FakeNode) -> None:
-    """Let ``apt-mark hold`` write into nowhere."""
-    (node.stub / "held").unlink()
-    (node.stub / "held").symlink_to("/dev/null")
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
@@ -393,7 +432,7 @@ def test_a_fault_fails_the_node_loudly(node: FakeNode, fault: Fault) -> None:
     marker = "/var/lib/llm-platform/lifecycle-complete.json"
     if not node.path("/var/lib/llm-platform").exists():
         node.write(marker, "{}")
-    result = node.run(fault.script, shell=fault.shell)
+    result = node.run(fault.script, fault.limits)
     assert result.returncode == 1
     assert fault.message in node.log
     assert "Traceback" not in node.log
@@ -402,7 +441,7 @@ def test_a_fault_fails_the_node_loudly(node: FakeNode, fault: Fault) -> None:
     # A node without Python could not take the claim of an earlier run back; it has none.
     assert not node.is_complete or not (node.commands / "python3").exists()
     assert [call for call in node.calls if call.startswith(fault.never)] == []
-    assert list(node.path("/fsx").glob(".lifecycle/*")) == [] or "probe" in fault.message
+    assert list(node.path("/fsx").glob(".lifecycle/workers-1")) == []
 
 
 def test_a_second_run_at_the_same_time_is_refused(node: FakeNode) -> None:

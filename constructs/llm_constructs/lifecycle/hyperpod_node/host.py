@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -116,7 +117,8 @@ class Host:
             draft.chmod(mode)
             draft.replace(target)
         except OSError as error:
-            draft.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                draft.unlink()
             raise NodeError(f"{absolute} cannot be written: {error}") from None
         say(f"Wrote {absolute}")
         return True

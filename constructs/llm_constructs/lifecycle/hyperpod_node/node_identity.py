@@ -11,11 +11,8 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from hyperpod_node.host import Host, NodeError, say
 from hyperpod_node.settings import Expectation, Settings
@@ -25,11 +22,6 @@ RESOURCE_CONFIG = "/opt/ml/config/resource_config.json"
 
 PROVISIONING_PARAMETERS = "provisioning_parameters.json"
 """The legacy file that gives groups their roles; the user puts it beside the scripts."""
-
-METADATA_ENDPOINT = "http://169.254.169.254"
-"""The instance metadata service, unless AWS_EC2_METADATA_SERVICE_ENDPOINT names another."""
-
-METADATA_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -131,29 +123,13 @@ def _addresses(host: Host) -> set[str]:
 
 
 def _instance_id() -> str:
-    """Ask version 2 of the instance metadata service, which wants a token first."""
-    endpoint = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", METADATA_ENDPOINT)
-    lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+    # Most nodes never ask, and importing an HTTP client takes longer than all the rest.
+    from hyperpod_node.instance_metadata import MetadataError, instance_id
+
     try:
-        token = _ask(endpoint, "PUT", "/latest/api/token", lifetime)
-        header = {"X-aws-ec2-metadata-token": token}
-        return _ask(endpoint, "GET", "/latest/meta-data/instance-id", header)
-    except (OSError, HTTPException) as error:
+        return instance_id()
+    except MetadataError as error:
         raise NodeError(
             f"No address of this machine is in {RESOURCE_CONFIG}, and the instance metadata "
             f"service does not answer either ({error}). Replace the node."
         ) from None
-
-
-def _ask(endpoint: str, method: str, path: str, headers: dict[str, str]) -> str:
-    # Unlike urllib, this takes no proxy from the environment.
-    connection = HTTPConnection(urlsplit(endpoint).netloc, timeout=METADATA_SECONDS)
-    try:
-        connection.request(method, path, headers=headers)
-        answer = connection.getresponse()
-        text = answer.read().decode("ascii", "replace").strip()
-        if answer.status != HTTPStatus.OK:
-            raise HTTPException(f"{method} {path} was answered with {answer.status}")
-        return text
-    finally:
-        connection.close()

@@ -35,7 +35,7 @@ def ensure_accounts(host: Host, settings: Settings, identity: NodeIdentity) -> N
     known = _associations(host, settings.mount_timeout_seconds)
     accounts = {line.account: line for line in known if not line.user}
     members = {(line.account, line.user) for line in known if line.user}
-    for account in _parents_first(settings.accounts):
+    for account in parents_first(settings.accounts):
         _ensure_account(host, account, accounts.get(account.name))
         for user in account.users:
             if (account.name, user) not in members:
@@ -76,7 +76,11 @@ def _associations(host: Host, seconds: int) -> list[Association]:
     return [Association(*line) for line in lines]
 
 
-def _parents_first(accounts: Sequence[Account]) -> Iterator[Account]:
+def parents_first(accounts: Sequence[Account]) -> Iterator[Account]:
+    """Yield accounts in an order in which sacctmgr takes them.
+
+    Raises :class:`NodeError` for accounts that do not lead up to root.
+    """
     made = {"root"}
     waiting = list(accounts)
     while waiting:
