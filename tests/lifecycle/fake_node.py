@@ -34,6 +34,9 @@ REAL = (
 )
 """Only these and the stubs are on the search path, so that no test can touch this machine."""
 
+NODE_PYTHON = os.environ.get("NODE_PYTHON", sys.executable)
+"""The Python of nodes; set it to a 3.9 or 3.10 to run the scripts with that of an image."""
+
 SETUP = "configure-efa-fsx-lustre-client/setup.sh"
 CLIENT_SOURCE = "s3://artifacts/efa.zip"
 MOUNT = ExpectedMount(dns_name="fs-0.fsx.us-east-2.amazonaws.com", mount_name="abcde")
@@ -59,7 +62,7 @@ def prepare(folder: Path) -> None:
         (commands / name).symlink_to(found)
     for name in STUBBED:
         (commands / name).symlink_to(STUB)
-    (commands / "python3").symlink_to(sys.executable)
+    (commands / "python3").symlink_to(NODE_PYTHON)
     write_client(folder / "client.zip", 'echo "setup" >>"$STUB/calls"\necho 16 >"$STUB/efa"\n')
 
 
