@@ -13,9 +13,11 @@ from config import ConfigError
 from llm_constructs.specs.problem import SpecificationError
 from ops import keys, usage
 from ops.assembly import AssemblyError
+from ops.capacity import command as capacity
 from ops.diff import diff
 from ops.documents import docs
 from ops.preflight.command import preflight
+from ops.price.command import price
 from ops.synthesis import synth
 from ops.template_lint import lint_templates
 
@@ -29,6 +31,8 @@ app.command()(diff)
 app.command("lint-templates")(lint_templates)
 app.command()(docs)
 app.command()(preflight)
+app.command()(price)
+app.add_typer(capacity.app, name="capacity")
 app.add_typer(keys.app, name="keys")
 app.add_typer(usage.app, name="usage")
 

@@ -73,10 +73,12 @@ class RefusedError(Exception):
 class Account:
     """Calls to one region of the account that the caller's credentials belong to.
 
-    Throttled calls are repeated in botocore's standard mode before they are given up.
+    Throttled calls are repeated in botocore's standard mode before they are given up, unless
+    ``repeats`` is off.
     """
 
     region: str
+    repeats: bool = True
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
     _session: "boto3.Session | None" = None
 
@@ -117,6 +119,8 @@ class Account:
         if where not in self._clients:
             self._session = self._session or boto3.Session()
             config = Config(retries={"mode": "standard"}, connect_timeout=10, read_timeout=30)
+            if not self.repeats:
+                config = config.merge(Config(retries={"total_max_attempts": 1}))
             # The service's name is a variable here, which the stubs' overloads cannot follow.
             make: Callable[..., Any] = self._session.client
             self._clients[where] = make(service, region_name=where[1], config=config)
