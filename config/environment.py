@@ -5,16 +5,20 @@ so that the file and the constructor speak of the same thing.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr, model_validator
 from typing_extensions import override
 
 from llm_constructs.specs.capacity import ClusterCapacity
+from llm_constructs.specs.controllers import Controllers
 from llm_constructs.specs.data_lake import LakeArea, LakeReplication, LakeRetention
-from llm_constructs.specs.eks import Cluster
+from llm_constructs.specs.eks import Cluster, GpuMonitoring
 from llm_constructs.specs.gateway import Gateway
 from llm_constructs.specs.gateway_service import ContainerService
+from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.specs.karpenter_pool import KarpenterPool
 from llm_constructs.specs.lustre import LustreVolume
 from llm_constructs.specs.network import (
@@ -28,11 +32,23 @@ from llm_constructs.specs.network import (
 from llm_constructs.specs.node_group import ReservedNodeGroup, SystemNodes
 from llm_constructs.specs.observability import Observability
 from llm_constructs.specs.problem import Problem, Problems, SpecificationError
+from llm_constructs.specs.prometheus import PrometheusMetrics
 from llm_constructs.specs.region import REGIONS, Jurisdiction
+from llm_constructs.specs.team import Team, TeamPlan
 
 
 def _refuse(field: str, value: object, reason: str, remedy: str) -> SpecificationError:
     return SpecificationError(field, [Problem("", value, reason, remedy)])
+
+
+@contextmanager
+def _inside(problems: Problems, field: str) -> Iterator[None]:
+    """Note what a specification refuses as problems of ``field``."""
+    try:
+        yield
+    except SpecificationError as error:
+        for problem in error.problems:
+            problems.add(f"{field}.{problem.field}", problem.value, problem.reason, problem.remedy)
 
 
 def _account_id(value: str) -> str:
@@ -154,6 +170,39 @@ class EksTable(_Table):
     """Nodes that come and go with the pods that need them."""
     groups: tuple[ReservedNodeGroup, ...] = ()
     """Nodes on reserved accelerators."""
+    controllers: Controllers = Controllers()
+    """Controllers that not every cluster needs."""
+    prometheus: PrometheusMetrics = PrometheusMetrics()
+    """The metrics of pods, by which model servers scale."""
+    teams: tuple[Team, ...] = ()
+    """Teams that share the cluster by quotas. Left out: no queues, first come, first served."""
+
+    @property
+    def device_kinds(self) -> frozenset[DeviceKind]:
+        """The kinds of accelerators that nodes may have, and ``none`` where some have none."""
+        rows = [pool.rows[0] for pool in self.pools] + [group.row for group in self.groups]
+        return frozenset(row.device_kind for row in rows)
+
+    @property
+    def needs_neuron_topology(self) -> bool:
+        """Whether nodes may have several Neuron devices, which pods must get side by side."""
+        rows = [row for pool in self.pools for row in pool.rows]
+        rows += [group.row for group in self.groups]
+        return any(
+            row.device_kind is DeviceKind.NEURON and row.accelerator_count > 1 for row in rows
+        )
+
+    def team_plan(self) -> TeamPlan:
+        """Return the teams beside what the pools and groups can give.
+
+        Raises :class:`SpecificationError` with everything that does not fit together.
+        """
+        return TeamPlan(
+            teams=self.teams,
+            pools=self.pools,
+            groups=self.groups,
+            namespaces=self.cluster.namespaces,
+        )
 
 
 class Environment(_Table):
@@ -293,7 +342,7 @@ class Environment(_Table):
     def _check_eks(self, problems: Problems) -> None:
         if self.eks is None:
             return
-        try:
+        with _inside(problems, "eks"):
             ClusterCapacity(
                 region=self.region,
                 zones=self.network.chosen_vpc.availability_zones,
@@ -302,10 +351,26 @@ class Environment(_Table):
                 pools=self.eks.pools,
                 groups=self.eks.groups,
             )
-        except SpecificationError as error:
-            for problem in error.problems:
-                problems.add(f"eks.{problem.field}", problem.value, problem.reason, problem.remedy)
+        with _inside(problems, "eks.teams"):
+            self.eks.team_plan()
+        self._check_controllers(problems, self.eks)
         self._check_registries(problems)
+
+    def _check_controllers(self, problems: Problems, eks: EksTable) -> None:
+        problems.require(
+            self.data is not None or not eks.controllers.mounted_models,
+            "eks.controllers.mounted_models",
+            list(eks.controllers.mounted_models),
+            "They are folders of the lake, and this environment has no lake.",
+            "Add a [data] table, or leave mounted_models out.",
+        )
+        problems.require(
+            eks.prometheus.enabled or eks.cluster.gpu_monitoring is not GpuMonitoring.PROMETHEUS,
+            "eks.cluster.gpu_monitoring",
+            str(eks.cluster.gpu_monitoring),
+            "There is no Prometheus workspace for the GPUs' metrics.",
+            "Choose node-repair or metrics, or set enabled = true in [eks.prometheus].",
+        )
 
     def _check_registries(self, problems: Problems) -> None:
         vpc = self.network.vpc

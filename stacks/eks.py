@@ -1,19 +1,28 @@
 """The EKS stack: the cluster, its nodes and its controllers."""
 
 from aws_cdk import aws_ec2 as ec2
-from constructs import Construct
+from constructs import Construct, IDependable
 
 from config import Environment
 from config.environment import EksTable
 from llm_constructs.cluster_addons import ClusterAddons
+from llm_constructs.data_lake import DataLake
+from llm_constructs.dcgm_exporter import DcgmExporter
 from llm_constructs.device_plugins import DevicePlugins
 from llm_constructs.eks_cluster import EksCluster
+from llm_constructs.external_dns import ExternalDns
 from llm_constructs.karpenter import Karpenter
 from llm_constructs.karpenter_pools import KarpenterPools
+from llm_constructs.keda import Keda
+from llm_constructs.kueue import Kueue
+from llm_constructs.leader_worker_set import LeaderWorkerSets
 from llm_constructs.load_balancer_controller import LoadBalancerController
 from llm_constructs.lustre import LustreFileSystem
+from llm_constructs.model_mounts import ModelMounts
 from llm_constructs.network import Network
+from llm_constructs.neuron_monitor import NeuronMonitor
 from llm_constructs.node_pools import NodeSite
+from llm_constructs.prometheus import Prometheus
 from llm_constructs.reserved_nodes import ReservedNodes
 from llm_constructs.specs.cluster_addon import (
     CONTROLLERS,
@@ -21,8 +30,11 @@ from llm_constructs.specs.cluster_addon import (
     NETWORKING,
     monitoring_addons,
 )
+from llm_constructs.specs.eks import GpuMonitoring
+from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.storage_class import DefaultStorageClass
 from llm_constructs.system_nodes import SystemNodeGroup
+from llm_constructs.team_queues import TeamQueues
 from llm_constructs.volume_key import VolumeKey
 from llm_constructs.workload_namespaces import WorkloadNamespaces
 from stacks.layer import Layer
@@ -33,6 +45,11 @@ class EksStack(Layer):
 
     Things are installed in the order network plugin, system nodes, controllers, other nodes, and
     are removed in the opposite one, so that whoever made something in AWS is there to remove it.
+
+    What other stacks apply to the cluster waits for what it needs: ingresses for
+    ``ingress_controllers``, ScaledObjects for ``keda``'s chart, and LeaderWorkerSets for that of
+    ``leader_worker_sets``. ``prometheus`` is the workspace with the metrics of pods. Each of the
+    last three is ``None`` where the environment has none.
     """
 
     def __init__(
@@ -43,6 +60,7 @@ class EksStack(Layer):
         network: Network,
         eks: EksTable,
         file_system: LustreFileSystem | None = None,
+        lake: DataLake | None = None,
     ) -> None:
         super().__init__(
             scope,
@@ -68,16 +86,34 @@ class EksStack(Layer):
         self._node_tags = {**environment.tags, "environment": environment.name, "layer": "eks"}
         networking = ClusterAddons(self, "Networking", cluster=self.cluster, addons=NETWORKING)
         self._add_system(eks, networking, has_file_system=file_system is not None)
-        self._add_controllers(eks)
-        self._add_namespaces(eks, file_system)
+        self.ingress_controllers = self._add_ingress_controllers(environment, network)
+        self._add_devices(eks)
+        self.prometheus = self._make_prometheus(eks)
+        self.keda = self._make_keda(eks)
+        self.leader_worker_sets = (
+            LeaderWorkerSets(self, "LeaderWorkerSets", cluster=self.cluster)
+            if eks.controllers.leader_worker_set
+            else None
+        )
+        namespaces = self._add_namespaces(eks, file_system)
+        if lake is not None and eks.controllers.mounted_models:
+            ModelMounts(
+                self,
+                "ModelMounts",
+                cluster=self.cluster,
+                lake=lake,
+                folders=eks.controllers.mounted_models,
+                after=[self._system_nodes],
+            )
         self.karpenter = Karpenter(self, "Karpenter", cluster=self.cluster)
+        self._add_teams(eks, namespaces)
         self._add_pools(eks, network)
         self.reserved_nodes = self._make_reserved_nodes(eks, network, networking)
 
     def _add_system(
         self, eks: EksTable, networking: ClusterAddons, *, has_file_system: bool
     ) -> None:
-        nodes = SystemNodeGroup(
+        nodes = self._system_nodes = SystemNodeGroup(
             self,
             "SystemNodes",
             cluster=self.cluster,
@@ -95,29 +131,94 @@ class EksStack(Layer):
         )
         self.cluster.kubectl.after(networking, nodes, addons)
 
-    def _add_controllers(self, eks: EksTable) -> None:
+    def _add_ingress_controllers(
+        self, environment: Environment, network: Network
+    ) -> tuple[IDependable, ...]:
         DefaultStorageClass(self, "StorageClass", cluster=self.cluster, volume_key=self._volume_key)
-        LoadBalancerController(self, "LoadBalancerController", cluster=self.cluster)
+        load_balancers = LoadBalancerController(
+            self, "LoadBalancerController", cluster=self.cluster
+        )
+        domain = environment.network.domain
+        if domain is None or network.hosted_zone is None:
+            return (load_balancers.installed,)
+        names = ExternalDns(
+            self,
+            "ExternalDns",
+            cluster=self.cluster,
+            domain=domain,
+            hosted_zone=network.hosted_zone,
+        )
+        return (load_balancers.installed, names.installed)
+
+    def _add_devices(self, eks: EksTable) -> None:
+        kinds = eks.device_kinds
+        repairs = eks.cluster.gpu_monitoring is GpuMonitoring.NODE_REPAIR
         DevicePlugins(
             self,
             "DevicePlugins",
             cluster=self.cluster,
-            kinds={
-                *(pool.device_kind for pool in eks.pools),
-                *(group.row.device_kind for group in eks.groups),
-            },
+            kinds=kinds,
             efa=any(pool.efa for pool in eks.pools) or any(group.efa for group in eks.groups),
+            neuron_topology=eks.needs_neuron_topology,
+            neuron_problems=not repairs,
+        )
+        if eks.cluster.gpu_monitoring is GpuMonitoring.PROMETHEUS and DeviceKind.NVIDIA in kinds:
+            DcgmExporter(self, "DcgmExporter", cluster=self.cluster)
+        # Container Insights brings a monitor of its own where it has the metrics of accelerators.
+        insights = eks.cluster.gpu_monitoring is GpuMonitoring.METRICS
+        if DeviceKind.NEURON in kinds and eks.prometheus.enabled and not insights:
+            NeuronMonitor(self, "NeuronMonitor", cluster=self.cluster)
+
+    def _make_prometheus(self, eks: EksTable) -> Prometheus | None:
+        if not eks.prometheus.enabled:
+            return None
+        return Prometheus(
+            self,
+            "Prometheus",
+            cluster=self.cluster,
+            metrics=eks.prometheus,
+            log_retention_days=eks.cluster.log_retention_days,
+            removal_policy=self.removal_policy,
         )
 
-    def _add_namespaces(self, eks: EksTable, file_system: LustreFileSystem | None) -> None:
+    def _make_keda(self, eks: EksTable) -> Keda | None:
+        if not eks.controllers.autoscaling:
+            return None
+        return Keda(self, "Keda", cluster=self.cluster, prometheus=self.prometheus)
+
+    def _add_namespaces(
+        self, eks: EksTable, file_system: LustreFileSystem | None
+    ) -> WorkloadNamespaces:
         if file_system is not None:
             file_system.allow_clients(self.cluster.node_security_group)
-        WorkloadNamespaces(
+        return WorkloadNamespaces(
             self,
             "Namespaces",
             cluster=self.cluster,
             names=eks.cluster.namespaces,
             file_system=file_system,
+        )
+
+    def _add_teams(self, eks: EksTable, namespaces: WorkloadNamespaces) -> None:
+        if not eks.teams:
+            return
+        kueue = Kueue(
+            self,
+            "Kueue",
+            cluster=self.cluster,
+            namespaces=[namespace for team in eks.teams for namespace in team.namespaces],
+            after=[
+                *self.ingress_controllers,
+                self.karpenter.installed,
+                *(made.installed for made in (self.keda, self.leader_worker_sets) if made),
+            ],
+        )
+        TeamQueues(
+            self,
+            "Teams",
+            cluster=self.cluster,
+            plan=eks.team_plan(),
+            after=[kueue.installed, namespaces],
         )
 
     def _add_pools(self, eks: EksTable, network: Network) -> None:

@@ -72,6 +72,7 @@ def add_stacks(app: cdk.App, environment: Environment) -> None:
             network=network,
             eks=environment.eks,
             file_system=data.file_system if data else None,
+            lake=data.lake if data else None,
         )
     if environment.gateway is not None:
         GatewayStack(app, environment=environment, network=network, gateway=environment.gateway)

@@ -37,11 +37,27 @@ EFA_CHART: Final = HelmChart(
 )
 
 
+NEURON_SCHEDULER: Final = "neuron-scheduler"
+"""``schedulerName`` of pods that ask for some of a node's Neuron devices, and not for all.
+
+Devices talk to their neighbours alone, so a pod needs devices that lie side by side. Kubernetes'
+own scheduler only counts them: https://github.com/aws/containers-roadmap/issues/1735
+"""
+
+SCHEDULER_IMAGE: Final = "registry.k8s.io/kube-scheduler"
+SCHEDULER_TAGS: Final[Mapping[str, str]] = {"1.36": "v1.36.3"}
+"""By version of the cluster, for a scheduler may be at most one minor version older than the API.
+The chart's own is 1.31. https://kubernetes.io/releases/version-skew-policy/#kube-scheduler
+"""
+
+
 class DevicePlugins(Construct):
     """One plugin for each kind of device in ``kinds``, and that of EFA if ``efa``.
 
     They run on the nodes whose labels the catalogue of instance types gives them, in spite of those
-    nodes' taints.
+    nodes' taints. ``neuron_topology`` adds the scheduler :data:`NEURON_SCHEDULER`, for nodes with
+    several Neuron devices; ``neuron_problems`` the detector of broken ones, which only reports
+    them, where no other agent does.
     """
 
     def __init__(
@@ -52,13 +68,24 @@ class DevicePlugins(Construct):
         cluster: EksCluster,
         kinds: Iterable[DeviceKind],
         efa: bool,
+        neuron_topology: bool = False,
+        neuron_problems: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
         present = set(kinds)
         if DeviceKind.NVIDIA in present:
             cluster.kubectl.install(self, "Nvidia", NVIDIA_CHART, values=nvidia_values())
         if DeviceKind.NEURON in present:
-            cluster.kubectl.install(self, "Neuron", NEURON_CHART, values=neuron_values())
+            cluster.kubectl.install(
+                self,
+                "Neuron",
+                NEURON_CHART,
+                values=neuron_values(
+                    kubernetes_version=cluster.version,
+                    topology=neuron_topology,
+                    problems=neuron_problems,
+                ),
+            )
         if efa:
             cluster.kubectl.install(self, "Efa", EFA_CHART, values=efa_values())
 
@@ -74,13 +101,34 @@ def nvidia_values() -> Mapping[str, Any]:
     }
 
 
-def neuron_values() -> Mapping[str, Any]:
-    """Return the values with which the Neuron plugin runs, and nothing else of its chart.
+def neuron_values(*, kubernetes_version: str, topology: bool, problems: bool) -> Mapping[str, Any]:
+    """Return the values with which the Neuron plugin runs, and of its chart's other parts those
+    that are asked for. None of them replaces nodes, which EKS and Karpenter do.
 
-    The problem detector of the chart replaces nodes, which the node monitoring agent does here.
-    https://awsdocs-neuron.readthedocs-hosted.com/en/latest/containers/kubernetes-getting-started.html
+    https://awsdocs-neuron.readthedocs-hosted.com/en/latest/deploy/eks/helm-chart.html
     """
-    return {"npd": {"enabled": False}}
+    detector = {"enabled": problems, "nodeRecovery": {"enabled": False}}
+    if not topology:
+        return {"npd": detector, "scheduler": {"enabled": False}}
+    resources = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
+    return {
+        "npd": detector,
+        "scheduler": {
+            "enabled": True,
+            "resources": resources,
+            # A second scheduler beside EKS's own, which takes no extensions.
+            "customScheduler": {
+                "enabled": True,
+                "fullnameOverride": NEURON_SCHEDULER,
+                "image": {
+                    "repository": SCHEDULER_IMAGE,
+                    "tag": SCHEDULER_TAGS[kubernetes_version],
+                },
+                "resources": resources,
+            },
+            "defaultScheduler": {"enabled": False},
+        },
+    }
 
 
 def efa_values() -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from llm_constructs.karpenter_policy import KarpenterStatements, acknowledge_wil
 from llm_constructs.nag import acknowledge
 from llm_constructs.node_role import NodeRole
 from llm_constructs.pod_identity import PodIdentityRole
+from llm_constructs.scrape_configuration import scrape_annotations
 from llm_constructs.signal import Signal
 from llm_constructs.specs.observability import Audience
 
@@ -45,6 +46,9 @@ CHART: Final = HelmChart(
     version=KARPENTER_VERSION,
     namespace=NAMESPACE,
 )
+
+METRICS_PORT: Final = 8080
+"""https://karpenter.sh/docs/reference/metrics/"""
 
 LONGEST_WARNING_AGE: Final = Duration.minutes(2)
 """What EC2 leaves a spot instance after its warning.
@@ -99,6 +103,7 @@ class Karpenter(Construct):
                     "interruptionQueue": self.queue.queue_name,
                 },
                 "serviceAccount": {"name": role.service_account},
+                "podAnnotations": dict(scrape_annotations(port=METRICS_PORT)),
                 # It must work while the cluster's DNS has no node to run on.
                 "dnsPolicy": "Default",
                 "controller": {

@@ -136,8 +136,13 @@ class Kubectl(Construct):
         *,
         values: Mapping[str, Any] | None = None,
         after: Sequence[IDependable] = (),
+        wait: bool = False,
     ) -> eks.HelmChart:
-        """Install or upgrade one chart at its pinned version, without waiting for its pods."""
+        """Install or upgrade one chart at its pinned version.
+
+        ``wait`` is for charts whose webhooks must answer before anything that comes ``after`` them
+        can be applied. All others wait for no pods, for a release is stuck when time runs out.
+        """
         release = eks.HelmChart(
             scope,
             construct_id,
@@ -149,8 +154,7 @@ class Kubectl(Construct):
             namespace=chart.namespace,
             values=values,
             create_namespace=True,
-            # Waiting for pods is what leaves releases stuck when time runs out.
-            wait=False,
+            wait=wait,
             timeout=HELM_TIMEOUT,
         )
         release.node.add_dependency(*self._after, *after)

@@ -22,8 +22,10 @@ class LoadBalancerController(Construct):
     """The controller with permissions for one cluster's load balancers.
 
     ``installed`` is what ingresses and services of type LoadBalancer wait for, and are deleted
-    before; otherwise nobody is left to delete what they stand for in AWS. The CDK's own construct
-    gives the controller its role through an OIDC provider, which the cluster does not have.
+    before; otherwise nobody is left to delete what they stand for in AWS. Services name the class
+    ``service.k8s.aws/nlb``, for the webhook that would give it to them is off: until the controller
+    runs, it would refuse every service of every other chart. The CDK's own construct gives the
+    controller its role through an OIDC provider, which the cluster does not have.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, cluster: EksCluster) -> None:
@@ -54,10 +56,13 @@ class LoadBalancerController(Construct):
                 "region": Stack.of(self).region,
                 "vpcId": vpc_id,
                 "serviceAccount": {"name": role.service_account},
+                "enableServiceMutatorWebhook": False,
                 # What its role has no permissions for.
                 "enableShield": False,
                 "enableWaf": False,
                 "enableWafv2": False,
             },
             after=[role],
+            # Its webhook checks ingresses, and refuses them until it runs.
+            wait=True,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from llm_constructs.kubectl import KubernetesObject
+from llm_constructs.node_config import node_user_data
 from llm_constructs.specs.instance_type import DEVICE_RESOURCES, NetworkInterface
 from llm_constructs.specs.karpenter_pool import KarpenterPool, Workload
 
@@ -67,6 +68,11 @@ def node_class(
     }
     if pool.joins_disks:
         spec["instanceStorePolicy"] = "RAID0"
+    # Karpenter joins the disks by the policy, and merges its own configuration with this one:
+    # https://karpenter.sh/docs/concepts/nodeclasses/#specuserdata
+    user_data = node_user_data(joins_disks=False, fast_image_pull=pool.fast_image_pull)
+    if user_data:
+        spec["userData"] = user_data
     if pool.reservation_ids:
         spec["capacityReservationSelectorTerms"] = [{"id": id_} for id_ in pool.reservation_ids]
     interfaces = pool.network_interfaces()

@@ -19,7 +19,7 @@ from constructs import Construct, IDependable
 
 from llm_constructs.alarm import AlarmDescription, Severity
 from llm_constructs.eks_cluster import EksCluster
-from llm_constructs.node_config import raid0_user_data
+from llm_constructs.node_config import node_user_data
 from llm_constructs.node_role import NodeRole
 from llm_constructs.node_volume import container_volume_device
 from llm_constructs.service_role import ServiceRole
@@ -75,6 +75,9 @@ class ReservedNodes(Construct):
         group = self._group
         block = group.capacity_block
         interfaces = self._interfaces()
+        user_data = node_user_data(
+            joins_disks=group.joins_disks, fast_image_pull=group.fast_image_pull
+        )
         return _Template(
             self,
             "LaunchTemplate",
@@ -94,7 +97,7 @@ class ReservedNodes(Construct):
                 ),
                 monitoring=_Template.MonitoringProperty(enabled=True),
                 block_device_mappings=[self._volume(volume_key)],
-                user_data=Fn.base64(raid0_user_data()) if group.joins_disks else None,
+                user_data=Fn.base64(user_data) if user_data else None,
                 tag_specifications=[
                     _Template.TagSpecificationProperty(
                         resource_type=kind,

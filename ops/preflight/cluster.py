@@ -83,7 +83,9 @@ class AddonVersionsCheck:
             versions = [version["addonVersion"] for version in addon.get("addonVersions", ())]
             offered[addon["addonName"]] = versions
         pinned = cluster_addons(
-            eks.cluster.gpu_monitoring, has_file_system=environment.lustre is not None
+            eks.cluster.gpu_monitoring,
+            has_file_system=environment.lustre is not None,
+            mounts_models=bool(eks.controllers.mounted_models),
         )
         for addon in pinned:
             versions = offered.get(addon.name, [])

@@ -113,3 +113,67 @@ def test_every_environment_has_a_cluster_whose_network_reaches_registries() -> N
         assert environment.eks is not None
         assert environment.network.vpc is not None
         assert str(environment.network.vpc.nat_gateways) in {"one", "one-per-zone"}
+
+
+TEAM = """
+[[eks.teams]]
+name = "research"
+namespaces = ["training"]
+quotas = [{ pool = "training", devices = 16 }]
+"""
+
+
+def test_teams_share_what_pools_can_give(tmp_path: Path) -> None:
+    (tmp_path / "team.toml").write_text(f"{HEAD}{POOL}{TEAM}", encoding="utf-8")
+    table = load("team", tmp_path).eks
+    assert table is not None
+    (supply,) = table.team_plan().used_supplies
+    assert (supply.name, supply.devices) == ("training", 16)
+
+
+@pytest.mark.parametrize(
+    ("replaced", "by", "told"),
+    [
+        ("devices = 16", "devices = 17", "eks.teams.quotas.training.devices = 17"),
+        ('pool = "training"', 'pool = "h100"', "eks.teams.research.quotas = 'h100'"),
+        ('["training"]', '["default"]', "eks.teams.research.namespaces = 'default'"),
+        ('"research"', '"Research!"', "eks.teams.0.name = 'Research!'"),
+    ],
+)
+def test_quotas_that_cannot_be_met_are_refused_with_their_place_in_the_file(
+    tmp_path: Path, replaced: str, by: str, told: str
+) -> None:
+    assert told in problems_of(tmp_path, HEAD + POOL + TEAM.replace(replaced, by))
+
+
+def test_metrics_of_gpus_need_a_workspace(tmp_path: Path) -> None:
+    told = problems_of(
+        tmp_path,
+        f'{HEAD}[eks.cluster]\ngpu_monitoring = "prometheus"\n[eks.prometheus]\nenabled = false\n',
+    )
+    assert "eks.cluster.gpu_monitoring = 'prometheus'" in told
+
+
+def test_models_are_mounted_from_a_lake(tmp_path: Path) -> None:
+    told = problems_of(tmp_path, f'{HEAD}[eks.controllers]\nmounted_models = ["llama"]\n')
+    assert "eks.controllers.mounted_models = ['llama']" in told
+    assert "Add a [data] table" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "topology"), [("inf2.xlarge", False), ("inf2.24xlarge", True), ("g6e.12xlarge", False)]
+)
+def test_neighbouring_devices_matter_where_a_node_has_several(
+    tmp_path: Path, name: str, topology: bool
+) -> None:
+    pool = f"""
+[[eks.pools]]
+name = "devices"
+instance_types = ["{name}"]
+max_devices = 16
+ami_version = "v20261110"
+"""
+    (tmp_path / "team.toml").write_text(f"{HEAD}{pool}", encoding="utf-8")
+    table = load("team", tmp_path).eks
+    assert table is not None
+    assert table.needs_neuron_topology is topology

@@ -198,6 +198,16 @@ REFUSALS: dict[str, tuple[Make, dict[str, Any], str]] = {
         },
         "no driver for the neuron devices of trn1.32xlarge",
     ),
+    "parallel pulls to disks that stay apart": (
+        group,
+        {"fast_image_pull": True, "raid0": False},
+        "root volume, which is too slow for it",
+    ),
+    "parallel pulls on Bottlerocket": (
+        group,
+        {"fast_image_pull": True, "ami_type": "BOTTLEROCKET_x86_64_NVIDIA"},
+        "fast_image_pull .* join them",
+    ),
     "Amazon Linux 2": (group, {"ami_type": "AL2_x86_64_GPU"}, "Choose its AL2023 counterpart"),
     "an image of one's own": (group, {"ami_type": "CUSTOM"}, "EKS does not patch it"),
     "Windows": (group, {"ami_type": "WINDOWS_CORE_2022_x86_64"}, "runs on Windows"),

@@ -104,6 +104,14 @@ def test_the_chart_is_told_what_it_would_ask_the_metadata_for(template: Template
     assert association["Namespace"] == chart["Namespace"]
 
 
+def test_the_controllers_webhooks_hinder_no_other_chart_and_answer_ingresses(
+    template: Template,
+) -> None:
+    (chart,) = template.properties("Custom::AWSCDK-EKS-HelmChart")
+    assert '\\"enableServiceMutatorWebhook\\":false' in json.dumps(chart["Values"])
+    assert chart["Wait"] is True
+
+
 def test_the_controllers_role_outlives_its_chart(template: Template) -> None:
     (chart,) = template.of_type("Custom::AWSCDK-EKS-HelmChart")
     before = predecessors(template, chart)

@@ -12,7 +12,7 @@ import pytest
 from aws_cdk import aws_ec2 as ec2
 
 from llm_constructs.alarm import AlarmDescription, Severity
-from llm_constructs.node_config import raid0_user_data
+from llm_constructs.node_config import node_user_data
 from llm_constructs.reserved_nodes import ReservedNodes
 from llm_constructs.specs.accelerators import INSTANCE_TYPES
 from llm_constructs.specs.capacity_block import CapacityBlock
@@ -197,19 +197,42 @@ def test_nodes_and_volumes_are_tagged_for_the_bill(block: Template) -> None:
     assert all(each["owner"] == "ml" for each in tags.values())
 
 
-def test_local_disks_are_joined_by_a_node_config() -> None:
-    message = email.message_from_string(raid0_user_data())
+@pytest.mark.parametrize(
+    ("joins_disks", "fast_image_pull", "spec"),
+    [
+        (True, False, {"instance": {"localStorage": {"strategy": "RAID0"}}}),
+        (False, True, {"featureGates": {"FastImagePull": True}}),
+        (
+            True,
+            True,
+            {
+                "instance": {"localStorage": {"strategy": "RAID0"}},
+                "featureGates": {"FastImagePull": True},
+            },
+        ),
+    ],
+)
+def test_a_node_config_says_what_is_unlike_the_image(
+    joins_disks: bool, fast_image_pull: bool, spec: dict[str, Any]
+) -> None:
+    text = node_user_data(joins_disks=joins_disks, fast_image_pull=fast_image_pull)
+    message = email.message_from_string(text or "")
     part = message.get_payload(0)
     assert isinstance(part, email.message.Message)
     assert part.get_content_type() == "application/node.eks.aws"
     config = json.loads(str(part.get_payload()))
     assert config["kind"] == "NodeConfig"
-    assert config["spec"]["instance"]["localStorage"] == {"strategy": "RAID0"}
+    assert config["spec"] == spec
+
+
+def test_images_are_pulled_in_parallel_where_the_group_says_so() -> None:
+    encoded = launch_data(template_of(replace(BLOCK, fast_image_pull=True)))["UserData"]
+    assert encoded["Fn::Base64"] == node_user_data(joins_disks=True, fast_image_pull=True)
 
 
 def test_user_data_is_left_out_where_disks_stay_apart(block: Template) -> None:
     encoded = launch_data(block)["UserData"]["Fn::Base64"]
-    assert encoded == raid0_user_data()
+    assert encoded == node_user_data(joins_disks=True, fast_image_pull=False)
     apart = launch_data(template_of(replace(BLOCK, raid0=False)))
     assert "UserData" not in apart
 

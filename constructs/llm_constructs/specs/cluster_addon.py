@@ -62,6 +62,16 @@ FSX_CSI_DRIVER: Final = ClusterAddon(name="aws-fsx-csi-driver", version="v1.10.0
 """Mounts file systems that exist. To make new ones it would need permissions, and has none."""
 
 
+S3_CSI_DRIVER: Final = ClusterAddon(
+    name="aws-mountpoint-s3-csi-driver",
+    version="v2.5.0-eksbuild.1",
+    # Accelerator nodes are tainted, and the driver's pods do not tolerate that by default:
+    # https://docs.aws.amazon.com/eks/latest/userguide/s3-csi-create.html
+    configuration={"node": {"tolerateAllTaints": True}},
+)
+"""Mounts folders of S3 as files."""
+
+
 def cloudwatch_observability(*, gpu_metrics: bool) -> ClusterAddon:
     """Return the add-on for logs and metrics; ``gpu_metrics`` makes it run DCGM on NVIDIA nodes.
 
@@ -84,7 +94,7 @@ def cloudwatch_observability(*, gpu_metrics: bool) -> ClusterAddon:
 
 
 def monitoring_addons(monitoring: GpuMonitoring) -> tuple[ClusterAddon, ...]:
-    """Return the add-ons that watch nodes, exactly one of which runs DCGM.
+    """Return the add-ons that watch nodes, at most one of which runs DCGM.
 
     With two of them the node monitoring agent takes healthy nodes for broken, and they are
     replaced: https://github.com/aws/containers-roadmap/issues/2555
@@ -94,9 +104,14 @@ def monitoring_addons(monitoring: GpuMonitoring) -> tuple[ClusterAddon, ...]:
             return (cloudwatch_observability(gpu_metrics=False), NODE_MONITORING_AGENT)
         case GpuMonitoring.METRICS:
             return (cloudwatch_observability(gpu_metrics=True),)
+        case GpuMonitoring.PROMETHEUS:
+            # DCGM is the exporter's: see dcgm_exporter.
+            return (cloudwatch_observability(gpu_metrics=False),)
 
 
-def cluster_addons(monitoring: GpuMonitoring, *, has_file_system: bool) -> tuple[ClusterAddon, ...]:
+def cluster_addons(
+    monitoring: GpuMonitoring, *, has_file_system: bool, mounts_models: bool
+) -> tuple[ClusterAddon, ...]:
     """Return every add-on of a cluster, in the order in which they are installed."""
-    storage = (FSX_CSI_DRIVER,) if has_file_system else ()
+    storage = (FSX_CSI_DRIVER,) * has_file_system + (S3_CSI_DRIVER,) * mounts_models
     return (*NETWORKING, *CONTROLLERS, *monitoring_addons(monitoring), *storage)

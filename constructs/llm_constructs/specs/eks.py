@@ -34,6 +34,8 @@ class GpuMonitoring(StrEnum):
     """The node monitoring agent, so that nodes with broken GPUs are replaced."""
     METRICS = "metrics"
     """Container Insights, so that CloudWatch has the GPUs' metrics."""
+    PROMETHEUS = "prometheus"
+    """NVIDIA's exporter, so that the Prometheus workspace has the GPUs' metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,8 @@ class Cluster:
     """Namespaces for workloads. Each gets the platform's file system as the claim `lustre`."""
     gpu_monitoring: GpuMonitoring = GpuMonitoring.NODE_REPAIR
     """Who runs DCGM on GPU nodes, which only one can: `node-repair`, and nodes with broken GPUs are
-    replaced, or `metrics`, and Container Insights has the GPUs' metrics."""
+    replaced; `metrics`, and Container Insights has the GPUs' metrics; or `prometheus`, and the
+    Prometheus workspace has them."""
 
     def __post_init__(self) -> None:
         problems = Problems("cluster")

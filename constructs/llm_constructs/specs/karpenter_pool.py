@@ -20,6 +20,7 @@ from llm_constructs.specs.node_group import (
     SMALLEST_VOLUME,
     check_name,
 )
+from llm_constructs.specs.node_image import check_fast_image_pull
 from llm_constructs.specs.node_location import check_zone
 from llm_constructs.specs.problem import Problems
 
@@ -108,6 +109,9 @@ class KarpenterPool:
     """The version of the EKS-optimised Amazon Linux 2023, as in `v20261110`."""
     volume_gib: int = 100
     """Root volume of each node."""
+    fast_image_pull: bool = False
+    """Whether layers of an image are pulled and unpacked at the same time, on types with local
+    disks. The image calls it experimental: try it where a failed pull hurts nobody."""
     weight: int | None = None
     """1 to 100: among pools that fit a pod, the heaviest is tried first."""
     unlisted_region: bool = False
@@ -348,6 +352,9 @@ class KarpenterPool:
             self.weight,
             f"Karpenter takes weights from 1 to {HIGHEST_WEIGHT}.",
             "Choose one of these, or leave it out to be tried last.",
+        )
+        check_fast_image_pull(
+            problems, rows, wanted=self.fast_image_pull, joins_disks=self.joins_disks
         )
 
     @property

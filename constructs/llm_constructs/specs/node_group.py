@@ -16,7 +16,11 @@ from llm_constructs.specs.instance_type import (
     NetworkInterface,
     Taint,
 )
-from llm_constructs.specs.node_image import check_ami, check_ami_release
+from llm_constructs.specs.node_image import (
+    check_ami,
+    check_ami_release,
+    check_fast_image_pull,
+)
 from llm_constructs.specs.node_location import check_region, check_zone, zone_region
 from llm_constructs.specs.problem import Problems
 
@@ -156,6 +160,9 @@ class ReservedNodeGroup:
     Amazon Linux."""
     volume_gib: int = 200
     """Root volume of each node."""
+    fast_image_pull: bool = False
+    """Whether layers of an image are pulled and unpacked at the same time, onto joined local disks.
+    The image calls it experimental."""
     drain_minutes: int = 15
     """Time for pods to save and leave before EC2 reclaims a block, which begins 30 minutes before
     its end and 60 for UltraServers."""
@@ -175,6 +182,14 @@ class ReservedNodeGroup:
             self._check_network(problems, row)
             check_ami(problems, row, self.ami_type)
             self._check_storage(problems, row)
+            check_fast_image_pull(
+                problems,
+                [row],
+                wanted=self.fast_image_pull,
+                # Bottlerocket is told so in another way, which nothing here speaks.
+                joins_disks=self.raid0 is not False
+                and not (self.ami_type or "").startswith("BOTTLEROCKET"),
+            )
             self._check_schedule(problems, row)
         problems.raise_if_any()
 

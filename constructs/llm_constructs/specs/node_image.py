@@ -1,6 +1,7 @@
 """Which image boots a type with its driver."""
 
 import re
+from collections.abc import Iterable
 
 from llm_constructs.specs.instance_type import AmiType, DeviceKind, InstanceType
 from llm_constructs.specs.problem import Problems
@@ -18,6 +19,32 @@ def check_ami_release(problems: Problems, release: str) -> None:
         "Give a release such as 1.36.2-20261110 of "
         "https://github.com/awslabs/amazon-eks-ami/releases.",
     )
+
+
+def check_fast_image_pull(
+    problems: Problems, rows: Iterable[InstanceType], *, wanted: bool, joins_disks: bool
+) -> None:
+    """Note a problem if images would be pulled in parallel to a disk that is too slow for it.
+
+    Below 600 MiB/s it takes longer than one layer after the other, and a gp3 volume has 125 by
+    default. https://awslabs.github.io/amazon-eks-ami/nodeadm/doc/examples/
+    """
+    if not wanted:
+        return
+    without = [row.name for row in rows if not row.local_nvme_gb]
+    problems.require(
+        joins_disks and not without,
+        "fast_image_pull",
+        True,
+        f"Images would lie on the root volume{_of(without)}, which is too slow for it: pulls would "
+        "take longer than without.",
+        "Choose types with local disks and join them, or set fast_image_pull = false.",
+    )
+
+
+def _of(names: Iterable[str]) -> str:
+    listed = ", ".join(names)
+    return f" of {listed}" if listed else ""
 
 
 def check_ami(problems: Problems, row: InstanceType, ami_type: AmiType | str | None) -> None:
