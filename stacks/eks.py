@@ -85,7 +85,7 @@ class EksStack(Layer):
         # Instances are launched by others than CloudFormation, which would tag them.
         self._node_tags = {**environment.tags, "environment": environment.name, "layer": "eks"}
         networking = ClusterAddons(self, "Networking", cluster=self.cluster, addons=NETWORKING)
-        self._add_system(eks, networking, has_file_system=file_system is not None)
+        self._add_system(eks, networking, lake, has_file_system=file_system is not None)
         self.ingress_controllers = self._add_ingress_controllers(environment, network)
         self._add_devices(eks)
         self.prometheus = self._make_prometheus(eks)
@@ -96,24 +96,20 @@ class EksStack(Layer):
             else None
         )
         namespaces = self._add_namespaces(eks, file_system)
-        if lake is not None and eks.controllers.mounted_models:
-            ModelMounts(
-                self,
-                "ModelMounts",
-                cluster=self.cluster,
-                lake=lake,
-                folders=eks.controllers.mounted_models,
-                after=[self._system_nodes],
-            )
         self.karpenter = Karpenter(self, "Karpenter", cluster=self.cluster)
         self._add_teams(eks, namespaces)
         self._add_pools(eks, network)
         self.reserved_nodes = self._make_reserved_nodes(eks, network, networking)
 
     def _add_system(
-        self, eks: EksTable, networking: ClusterAddons, *, has_file_system: bool
+        self,
+        eks: EksTable,
+        networking: ClusterAddons,
+        lake: DataLake | None,
+        *,
+        has_file_system: bool,
     ) -> None:
-        nodes = self._system_nodes = SystemNodeGroup(
+        nodes = SystemNodeGroup(
             self,
             "SystemNodes",
             cluster=self.cluster,
@@ -130,6 +126,16 @@ class EksStack(Layer):
             after=[nodes],
         )
         self.cluster.kubectl.after(networking, nodes, addons)
+        if lake is not None and eks.controllers.mounted_models:
+            mounts = ModelMounts(
+                self,
+                "ModelMounts",
+                cluster=self.cluster,
+                lake=lake,
+                folders=eks.controllers.mounted_models,
+                after=[nodes],
+            )
+            self.cluster.kubectl.after(mounts)
 
     def _add_ingress_controllers(
         self, environment: Environment, network: Network

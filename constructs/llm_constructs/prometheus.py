@@ -98,6 +98,8 @@ class Prometheus(Construct):
                 severity=Severity.PAGE,
                 runbook="eks-prometheus-scraping",
                 treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+                missing_data_reason="Karpenter and KEDA always report, so a workspace without any "
+                "sample is one that nothing reaches.",
             ),
         )
 
