@@ -1,11 +1,13 @@
 """Which registries, accounts and expectations are refused, and what is rendered of the rest."""
 
 import json
+import tomllib
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from llm_constructs.specs.accelerators import INSTANCE_TYPES
 from llm_constructs.specs.instance_type import DeviceKind
@@ -169,6 +171,28 @@ def test_lustre_is_held_to_efa_only_where_node_and_file_system_have_it() -> None
     without = NodeExpectation.of("w", NodeRole.COMPUTE, trn2, efa=False, lustre_over_efa=True)
     assert (over_tcp.efa_interfaces, over_tcp.lustre_efa_interfaces) == (16, 0)
     assert (without.efa_interfaces, without.lustre_efa_interfaces) == (0, 0)
+
+
+def test_a_table_of_a_configuration_file_says_the_same() -> None:
+    table = tomllib.loads(f"""
+        users = [{{ name = "ada", uid = 2000, groups = ["research"] }}]
+        unix_groups = [{{ name = "research", gid = 3000 }}]
+        lustre_client = {{ source = "{ZIP}", sha256 = "{"0" * 64}" }}
+        minimum_packages = [
+          {{ package = "aws-neuronx-tools", version = "2.24", accelerator = "neuron" }},
+        ]
+    """)
+    read = TypeAdapter(Lifecycle).validate_python(table)
+    assert read == Lifecycle(
+        users=(UnixUser(name="ada", uid=2000, groups=("research",)),),
+        unix_groups=(UnixGroup(name="research", gid=3000),),
+        lustre_client=EfaLustreClient(source=ZIP, sha256="0" * 64),
+        minimum_packages=(
+            PackageFloor(
+                package="aws-neuronx-tools", version="2.24", accelerator=DeviceKind.NEURON
+            ),
+        ),
+    )
 
 
 def test_settings_are_rendered_whole_and_in_one_order() -> None:

@@ -29,8 +29,8 @@ STUBBED = (
     *("systemctl", "umount", "useradd", "usermod"),
 )
 REAL = (
-    *("bash", "cat", "cp", "cut", "date", "dirname", "flock", "grep", "mkdir", "mv", "sed", "sh"),
-    "tee",
+    *("bash", "cat", "cp", "cut", "date", "dirname", "flock", "grep", "mkdir", "mv", "rm", "sed"),
+    *("sh", "tee"),
 )
 """Only these and the stubs are on the search path, so that no test can touch this machine."""
 
@@ -235,7 +235,7 @@ class FakeNode:
     @property
     def log(self) -> str:
         """What the scripts have logged on the node."""
-        return self.path("/var/log/provision/lifecycle.log").read_text()
+        return self.path("/var/log/provision/provisioning.log").read_text()
 
     @property
     def is_complete(self) -> bool:

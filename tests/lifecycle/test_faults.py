@@ -150,6 +150,10 @@ FAULTS = {
         "FAILED efa-lustre: Lustre must use EFA on this node, LNet has too few",
         never=("umount",),
     ),
+    "LNet goes down after the set-up": Fault(
+        lambda node: with_client(node, 'printf "156\\nNetwork is down\\n" >"$STUB/fail/lnetctl"'),
+        "FAILED efa-lustre: LNet has 0 EFA interfaces that are up and must have 1",
+    ),
     "LNet cannot be asked": Fault(
         both(lambda node: node.expect(WORKERS), lambda node: node.forget("lnetctl")),
         "could not be run: this image does not have it",
@@ -460,10 +464,10 @@ def test_a_second_run_at_the_same_time_is_refused(node: FakeNode) -> None:
 
 def test_a_full_disk_is_told_on_standard_error(node: FakeNode) -> None:
     node.expect(PLAIN)
-    link(node, "/var/log/provision/lifecycle.log", "/dev/full")
+    link(node, "/var/log/provision/provisioning.log", "/dev/full")
     result = node.run("on_init_complete.sh")
     assert result.returncode == 1
-    assert "lifecycle.log cannot be written: the disk is full or read-only" in result.stderr
+    assert "provisioning.log cannot be written: the disk is full or read-only" in result.stderr
     assert not node.is_complete
     assert node.called("ip") == []
 
@@ -489,6 +493,22 @@ def test_a_node_recovers_once_the_fault_is_gone(
     assert node.is_complete
     installed = node.path(INSTALLED_CLIENT)
     assert [entry.name for entry in installed.iterdir()] == [node.client_sha256[:16]]
+
+
+def test_a_node_whose_lnet_is_down_is_brought_to_efa(node: FakeNode) -> None:
+    node.fail("lnetctl", "show: - net: errno: -100: Network is down", 156)
+    with_client(node, 'rm "$STUB/fail/lnetctl"; echo 16 >"$STUB/efa"')
+    result = node.run("on_init_complete.sh")
+    assert result.returncode == 0, result.stdout
+    assert "LNet is not up" in node.log
+
+
+def test_what_systemd_mounts_on_demand_is_not_mounted_twice(node: FakeNode) -> None:
+    line = f"{MOUNT.dns_name}@tcp:/{MOUNT.mount_name} {node.path('/fsx')}"
+    with_client(node, f'echo 16 >"$STUB/efa"; echo "{line}" >>"$STUB/mounts"')
+    assert node.run("on_init_complete.sh").returncode == 0
+    assert node.called("umount") == [f"umount {node.path('/fsx')}"]
+    assert node.called("mount ") == []
 
 
 def test_a_package_that_was_refused_leaves_nothing_behind(node: FakeNode) -> None:

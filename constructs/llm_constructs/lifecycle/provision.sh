@@ -10,10 +10,13 @@ umask 022
 sequence=$1
 root=${LIFECYCLE_ROOT:-}
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-log=$root/var/log/provision/lifecycle.log
+# The file that HyperPod's own scripts log to.
+log=$root/var/log/provision/provisioning.log
 lock=$root/run/llm-lifecycle.lock
 # Where images keep what no login shell has put on the path yet.
-PATH=$PATH:/opt/slurm/bin:/opt/aws/neuron/bin:/opt/aws/amazon-cloudwatch-agent/bin
+for folder in /usr/sbin /opt/slurm/bin /opt/aws/neuron/bin /opt/aws/amazon-cloudwatch-agent/bin; do
+  PATH=$PATH:$root$folder
+done
 export PATH
 
 fail() {

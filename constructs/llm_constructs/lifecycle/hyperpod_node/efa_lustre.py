@@ -46,6 +46,12 @@ def configure_efa(host: Host, settings: Settings, identity: NodeIdentity) -> Non
             "lustre_client."
         )
     setup = _fetch(host, settings.lustre_client, settings.mount_timeout_seconds)
+    _set_up(host, settings, setup)
+    require_efa(host, least)
+
+
+def _set_up(host: Host, settings: Settings, setup: Path) -> None:
+    """Run the package between unmounting and mounting again."""
     mounted = [mount for mount in settings.mounts if is_mounted(host, mount)]
     for mount in mounted:
         host.change("umount", str(host.path(mount.path)))
@@ -53,8 +59,9 @@ def configure_efa(host: Host, settings: Settings, identity: NodeIdentity) -> Non
     host.change("lustre_rmmod")
     host.change("bash", str(setup))
     for mount in mounted:
-        mount_now(host, mount)
-    require_efa(host, least)
+        # systemd mounts again by itself what it mounts on demand.
+        if not is_mounted(host, mount):
+            mount_now(host, mount)
 
 
 def _fetch(host: Host, client: LustreClient, seconds: int) -> Path:

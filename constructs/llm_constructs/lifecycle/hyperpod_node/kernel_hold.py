@@ -10,7 +10,7 @@ UBUNTU_PACKAGES = ("linux-image-*", "linux-headers-*", "linux-modules-*", "linux
 """https://manpages.ubuntu.com/manpages/jammy/en/man8/apt-mark.8.html"""
 
 DNF_CONFIGURATION = "/etc/dnf/dnf.conf"
-DNF_EXCLUDED = "excludepkgs=kernel,kernel-6*,kernel-devel*,kernel-headers*,lustre-client*"
+DNF_EXCLUDED = "excludepkgs=kernel*,lustre-client*"
 """https://dnf.readthedocs.io/en/latest/conf_ref.html"""
 
 

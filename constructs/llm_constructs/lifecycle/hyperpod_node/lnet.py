@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from hyperpod_node.host import Host, NodeError
+from hyperpod_node.host import CommandError, Host, NodeError, say
 
 _NID = re.compile(r"- nid: \S+@(?P<network>[a-z0-9]+)$")
 _STATUS = re.compile(r"status: (?P<status>\S+)$")
@@ -21,8 +21,14 @@ class LustreInterfaces:
 
 
 def lustre_interfaces(host: Host) -> LustreInterfaces:
-    """Return what ``lnetctl net show`` tells; no EFA where LNet is not configured at all."""
-    return parse_networks(host.run("lnetctl", "net", "show", "--verbose"))
+    """Return what ``lnetctl net show`` tells; no EFA where LNet is not even loaded."""
+    try:
+        return parse_networks(host.run("lnetctl", "net", "show", "--verbose"))
+    except CommandError as error:
+        if error.status is None:
+            raise
+        say(f"LNet is not up: {error}")
+        return LustreInterfaces(0, 0)
 
 
 def parse_networks(text: str) -> LustreInterfaces:
