@@ -21,6 +21,7 @@ from llm_constructs.specs.gateway_service import ContainerService
 from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.specs.karpenter_pool import KarpenterPool
 from llm_constructs.specs.lustre import LustreVolume
+from llm_constructs.specs.model_placement import ModelPlacement
 from llm_constructs.specs.network import (
     Capability,
     Domain,
@@ -35,6 +36,7 @@ from llm_constructs.specs.problem import Problem, Problems, SpecificationError
 from llm_constructs.specs.prometheus import PrometheusMetrics
 from llm_constructs.specs.region import REGIONS, Jurisdiction
 from llm_constructs.specs.team import Team, TeamPlan
+from llm_constructs.specs.serving import Serving, ServingSurroundings
 
 
 def _refuse(field: str, value: object, reason: str, remedy: str) -> SpecificationError:
@@ -227,6 +229,8 @@ class Environment(_Table):
     """FSx for Lustre in the accelerator subnet, joined to the lake. Left out: no file system."""
     eks: EksTable | None = None
     """An EKS cluster. Left out: none."""
+    serving: Serving | None = None
+    """Models that vLLM serves on the cluster. Left out: none."""
     gateway: Gateway | None = None
     """The OpenAI-compatible API in front of Bedrock. Left out: no gateway."""
     observability: Observability | None = None
@@ -262,6 +266,7 @@ class Environment(_Table):
         self._check_zones(problems)
         self._check_lustre(problems)
         self._check_eks(problems)
+        self._check_serving(problems)
         self._check_gateway(problems)
         problems.raise_if_any()
         return self
@@ -384,6 +389,46 @@ class Environment(_Table):
             "without a NAT gateway the VPC reaches none.",
             'Choose "one" or "one-per-zone", or remove [eks].',
         )
+
+    def _check_serving(self, problems: Problems) -> None:
+        if self.serving is None:
+            return
+        problems.require(
+            self.network.domain is not None,
+            "serving",
+            [model.name for model in self.serving.models],
+            "Their load balancers speak nothing but TLS, and the network has no domain with a "
+            "certificate.",
+            "Add [network.domain], or remove [serving].",
+        )
+        if self.eks is None:
+            problems.add(
+                "serving",
+                [model.name for model in self.serving.models],
+                "Models run on the cluster, and this environment has none.",
+                "Add [eks], or remove [serving].",
+            )
+            return
+        self.serving.check(
+            problems,
+            ServingSurroundings(
+                placement=ModelPlacement(pools=self.eks.pools, groups=self.eks.groups),
+                namespaces=self.eks.cluster.namespaces,
+                has_lake=self.data is not None,
+                has_file_system=self.lustre is not None,
+                scales=self.eks.controllers.autoscaling and self.eks.prometheus.enabled,
+                has_leader_worker_sets=self.eks.controllers.leader_worker_set,
+                hosts=self._gateway_hosts(),
+            ),
+        )
+
+    def _gateway_hosts(self) -> dict[str, str]:
+        if self.gateway is None:
+            return {}
+        hosts = {self.gateway.domain_prefix: "the gateway"}
+        if self.gateway.service is not None:
+            hosts[self.gateway.service.domain_prefix] = "the gateway's container service"
+        return hosts
 
     def _check_gateway(self, problems: Problems) -> None:
         if self.gateway is None:

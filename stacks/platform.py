@@ -17,6 +17,7 @@ from stacks.gateway import GatewayStack
 from stacks.layer import Layer
 from stacks.network import NetworkStack
 from stacks.observability import ObservabilityStack
+from stacks.serving import ServingStack
 
 CDK_JSON = Path(__file__).parent.parent / "cdk.json"
 
@@ -65,14 +66,24 @@ def add_stacks(app: cdk.App, environment: Environment) -> None:
     """Add the stacks that ``environment`` has to ``app``."""
     network = NetworkStack(app, environment=environment).network
     data = _add_data(app, environment, network)
+    eks = None
     if environment.eks is not None:
-        EksStack(
+        eks = EksStack(
             app,
             environment=environment,
             network=network,
             eks=environment.eks,
             file_system=data.file_system if data else None,
             lake=data.lake if data else None,
+        )
+    if environment.serving is not None and eks is not None:
+        ServingStack(
+            app,
+            environment=environment,
+            network=network,
+            eks=eks,
+            lake=data.lake if data else None,
+            serving=environment.serving,
         )
     if environment.gateway is not None:
         GatewayStack(app, environment=environment, network=network, gateway=environment.gateway)

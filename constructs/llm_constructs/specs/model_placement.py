@@ -1,0 +1,134 @@
+"""Whether a cluster has nodes that a model server's pods can run on."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from llm_constructs.specs.karpenter_pool import KarpenterPool, Workload
+from llm_constructs.specs.model_server import TEMPORARY_GIB, ModelServer
+from llm_constructs.specs.node_group import ReservedNodeGroup
+from llm_constructs.specs.problem import Problems
+
+IMAGES_GIB: Final = 50
+"""GiB of a root volume that the system and the images of the node's pods take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPlacement:
+    """The nodes of a cluster, as model servers look at them."""
+
+    pools: Sequence[KarpenterPool] = ()
+    groups: Sequence[ReservedNodeGroup] = ()
+
+    def check(self, problems: Problems, server: ModelServer, *, field: str) -> None:
+        """Note every reason for which no node of its pool would ever take a pod of ``server``."""
+        pool = self.pool(server)
+        group = self.group(server)
+        if pool is not None:
+            self._check_pool(problems, server, pool, field)
+        elif group is not None:
+            self._check_group(problems, server, group, field)
+        else:
+            names = [*(it.name for it in self.pools), *(it.name for it in self.groups)]
+            problems.add(
+                f"{field}.pool",
+                server.pool,
+                "The cluster has no pool or group of this name, and pods would wait for ever.",
+                f"Choose one of {', '.join(names)}." if names else "Add it to [[eks.pools]].",
+            )
+
+    def check_together(
+        self, problems: Problems, servers: Iterable[ModelServer], *, field: str
+    ) -> None:
+        """Note every pool whose limit is below what ``servers`` take in it at all times."""
+        models = list(servers)
+        for pool in self.pools:
+            taken = sum(server.least_devices for server in models if server.pool == pool.name)
+            problems.require(
+                taken <= (pool.max_devices or 0),
+                field,
+                pool.name,
+                f"The copies that always run take {taken} devices, and the pool has at most "
+                f"{pool.max_devices}.",
+                "Raise its max_devices, or lower scaling.minimum.",
+            )
+
+    def pool(self, server: ModelServer) -> KarpenterPool | None:
+        """Return the pool that ``server`` names, if it is one."""
+        return next((pool for pool in self.pools if pool.name == server.pool), None)
+
+    def group(self, server: ModelServer) -> ReservedNodeGroup | None:
+        """Return the reserved group that ``server`` names, if it is one."""
+        return next((group for group in self.groups if group.name == server.pool), None)
+
+    def _check_pool(
+        self, problems: Problems, server: ModelServer, pool: KarpenterPool, field: str
+    ) -> None:
+        types = [row.name for row in pool.rows]
+        _check_type(problems, server, types, field)
+        _check_efa(problems, server, has_efa=pool.efa, field=field)
+        problems.require(
+            pool.workload != Workload.TRAINING,
+            f"{field}.pool",
+            server.pool,
+            "It is for training, whose jobs would wait for the model's copies to go.",
+            'Make a pool with workload = "serving".',
+        )
+        problems.require(
+            server.most_devices <= (pool.max_devices or 0),
+            f"{field}.scaling.maximum",
+            server.scaling.maximum,
+            f"In a rollout its copies take {server.most_devices} devices, and the pool has at most "
+            f"{pool.max_devices}.",
+            "Lower it, or raise the pool's max_devices.",
+        )
+        _check_disk(problems, server, pool.volume_gib, field)
+
+    def _check_group(
+        self, problems: Problems, server: ModelServer, group: ReservedNodeGroup, field: str
+    ) -> None:
+        _check_type(problems, server, [group.instance_type], field)
+        _check_efa(problems, server, has_efa=group.efa, field=field)
+        devices = group.nodes * group.row.accelerator_count
+        problems.require(
+            server.most_devices <= devices,
+            f"{field}.scaling.maximum",
+            server.scaling.maximum,
+            f"In a rollout its copies take {server.most_devices} devices; the group has {devices}.",
+            "Lower it, or reserve more nodes.",
+        )
+        _check_disk(problems, server, group.volume_gib, field)
+
+
+def _check_type(problems: Problems, server: ModelServer, types: list[str], field: str) -> None:
+    problems.require(
+        server.instance_type in types,
+        f"{field}.instance_type",
+        server.instance_type,
+        f"{server.pool} has no nodes of this type.",
+        f"Choose {' or '.join(types)}, or add the type there.",
+    )
+
+
+def _check_efa(problems: Problems, server: ModelServer, *, has_efa: bool, field: str) -> None:
+    problems.require(
+        has_efa or not server.efa,
+        f"{field}.efa",
+        True,
+        f"The nodes of {server.pool} have no EFA interfaces.",
+        "Set efa = true there, or choose another pool.",
+    )
+
+
+def _check_disk(problems: Problems, server: ModelServer, volume_gib: int, field: str) -> None:
+    """Note what copies on a node without local disks have no room for."""
+    copies = max(1, server.parallelism.copies_per_node)
+    needed = copies * (server.scratch_gib + TEMPORARY_GIB) + IMAGES_GIB
+    problems.require(
+        server.row.local_nvme_gb > 0 or needed <= volume_gib,
+        f"{field}.instance_type",
+        server.instance_type,
+        f"Files and images of {copies} copies need {needed} GiB of its disk, and nodes of "
+        f"{server.pool} have {volume_gib}.",
+        "Raise volume_gib there, or choose a smaller type.",
+    )
