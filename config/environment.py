@@ -35,8 +35,8 @@ from llm_constructs.specs.observability import Observability
 from llm_constructs.specs.problem import Problem, Problems, SpecificationError
 from llm_constructs.specs.prometheus import PrometheusMetrics
 from llm_constructs.specs.region import REGIONS, Jurisdiction
-from llm_constructs.specs.team import Team, TeamPlan
 from llm_constructs.specs.serving import Serving, ServingSurroundings
+from llm_constructs.specs.team import Team, TeamPlan
 
 
 def _refuse(field: str, value: object, reason: str, remedy: str) -> SpecificationError:

@@ -7,9 +7,8 @@ from aws_cdk import CfnOutput
 from constructs import Construct
 
 from config import Environment
-from llm_constructs.alarm import AlarmDescription
 from llm_constructs.encryption import CustomerKey
-from llm_constructs.model_server_alarms import describe_pending, pascal_case
+from llm_constructs.model_server_alarms import pascal_case
 from llm_constructs.nag import acknowledge
 from llm_constructs.network import Network
 from llm_constructs.private_bucket import AccessLogsBucket
@@ -31,7 +30,6 @@ class ServingStack(Layer):
     """The environment's models, as ``servers`` and, for those who call them, as ``endpoints``.
 
     ``endpoints`` maps the names of models to their base URL and the secret with their key.
-    ``alarms`` is what to watch.
     """
 
     def __init__(
@@ -68,10 +66,6 @@ class ServingStack(Layer):
         self.endpoints: Mapping[str, ModelEndpoint] = {
             name: server.endpoint for name, server in self.servers.items()
         }
-        self.alarms: tuple[AlarmDescription, ...] = (
-            *(alarm for server in self.servers.values() for alarm in server.alarms),
-            describe_pending(eks.cluster.name, serving.namespace),
-        )
         for name, endpoint in self.endpoints.items():
             CfnOutput(self, f"{pascal_case(name)}Url", value=endpoint.base_url)
             CfnOutput(self, f"{pascal_case(name)}KeySecret", value=endpoint.api_key.secret_arn)

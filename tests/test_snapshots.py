@@ -13,17 +13,20 @@ STACKS = (
     "llm-dev-gateway",
     "llm-dev-network",
     "llm-dev-observability",
+    "llm-dev-serving",
     "llm-prod-data",
     "llm-prod-eks",
     "llm-prod-gateway",
     "llm-prod-network",
     "llm-prod-observability",
     "llm-prod-replica",
+    "llm-prod-serving",
     "llm-staging-data",
     "llm-staging-eks",
     "llm-staging-gateway",
     "llm-staging-network",
     "llm-staging-observability",
+    "llm-staging-serving",
 )
 
 

@@ -18,9 +18,6 @@ SLOW_FACTOR: Final = 6
 Streams begin with their first token; other answers begin when they are complete.
 """
 
-PENDING_PERIODS: Final = 6
-"""Periods of five minutes that a pod may wait for a node: as long as capacity takes to come."""
-
 _FIVE_MINUTES: Final = Duration.minutes(5)
 _ABOVE: Final = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
 
@@ -37,7 +34,7 @@ def describe_alarms(
         AlarmDescription(
             name=f"ModelServerErrors{title}",
             summary=f"More than {SERVER_ERROR_SHARE:.0%} of the calls to {server.name} fail.",
-            metric=_error_share(server, balancer, targets),
+            metric=error_share(server, balancer, targets),
             threshold=SERVER_ERROR_SHARE,
             comparison=_ABOVE,
             severity=Severity.PAGE,
@@ -53,30 +50,6 @@ def describe_alarms(
             runbook="serving-slow",
         ),
         *absence,
-    )
-
-
-def describe_pending(cluster: str, namespace: str) -> AlarmDescription:
-    """Describe the alarm on pods that find no node, from Container Insights.
-
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-metrics-enhanced-EKS.html
-    """
-    return AlarmDescription(
-        name="ModelPodsPending",
-        summary=f"Pods in {namespace} have waited half an hour for a node.",
-        metric=cloudwatch.Metric(
-            namespace="ContainerInsights",
-            metric_name="pod_status_pending",
-            dimensions_map={"ClusterName": cluster, "Namespace": namespace},
-            statistic="Maximum",
-            period=_FIVE_MINUTES,
-        ),
-        threshold=0,
-        comparison=_ABOVE,
-        severity=Severity.TICKET,
-        runbook="serving-pods-pending",
-        evaluation_periods=PENDING_PERIODS,
-        datapoints_to_alarm=PENDING_PERIODS,
     )
 
 
@@ -96,12 +69,12 @@ def _no_target(
         comparison=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
         severity=Severity.PAGE,
         runbook="serving-unavailable",
-        # A target group without any target reports nothing at all.
         treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+        missing_data_reason="A target group without any target reports nothing at all.",
     )
 
 
-def _error_share(
+def error_share(
     server: ModelServer,
     balancer: elbv2.ApplicationLoadBalancer,
     targets: elbv2.ApplicationTargetGroup,

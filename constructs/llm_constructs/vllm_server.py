@@ -18,6 +18,7 @@ from llm_constructs.kubectl import KubernetesObject
 from llm_constructs.model_load_balancer import ModelLoadBalancer
 from llm_constructs.model_server_alarms import describe_alarms
 from llm_constructs.model_server_pod import LEAVING_SECONDS, PodSite
+from llm_constructs.model_server_signals import describe_signals
 from llm_constructs.model_server_workload import (
     disruption_budget,
     network_policy,
@@ -76,8 +77,9 @@ class ModelEndpoint:
 class VllmServer(Construct):
     """The copies of ``server`` with their permissions, load balancer, scaling and API key.
 
-    ``endpoint`` is how it is called, ``alarms`` what to watch. ``node_labels`` are those of the
-    nodes that it runs on. Everything in the cluster is deleted before what it stands for in AWS.
+    ``endpoint`` is how it is called; ``alarms`` and ``signals`` are what to watch. ``node_labels``
+    are those of the nodes that it runs on. Everything in the cluster is deleted before what it
+    stands for in AWS.
 
     Raises :class:`SpecificationError` where ``site`` lacks what ``server`` needs.
     """
@@ -104,6 +106,9 @@ class VllmServer(Construct):
             model=server.name, base_url=f"https://{self._host}/v1", api_key=self.api_key
         )
         self.alarms = describe_alarms(
+            server, self.balancer.load_balancer, self.balancer.target_group
+        )
+        self.signals = describe_signals(
             server, self.balancer.load_balancer, self.balancer.target_group
         )
         self._apply_objects(node_labels)
