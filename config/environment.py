@@ -376,6 +376,13 @@ class Environment(_Table):
             "There is no Prometheus workspace for the GPUs' metrics.",
             "Choose node-repair or metrics, or set enabled = true in [eks.prometheus].",
         )
+        problems.require(
+            self.jurisdiction is not Jurisdiction.US_GOV or not eks.prometheus.enabled,
+            "eks.prometheus.enabled",
+            True,
+            "AWS has no agentless scrapers in GovCloud, and the workspace would stay empty.",
+            "Write enabled = false in [eks.prometheus]; model servers then scale by CloudWatch.",
+        )
 
     def _check_registries(self, problems: Problems) -> None:
         vpc = self.network.vpc

@@ -90,7 +90,7 @@ def s3_statements(region: str) -> tuple[iam.PolicyStatement, ...]:
     """Return what may pass through the S3 gateway endpoint of a VPC in ``region``.
 
     This account's principals reach this account's buckets, so that data cannot be copied to a
-    bucket elsewhere; and anybody reads the buckets of AWS that nodes cannot work without.
+    bucket elsewhere; and anybody reads the public buckets that nodes cannot work without.
     """
     return (
         iam.PolicyStatement(
@@ -106,15 +106,15 @@ def s3_statements(region: str) -> tuple[iam.PolicyStatement, ...]:
             },
         ),
         iam.PolicyStatement(
-            sid="BucketsOfAws",
+            sid="PublicBuckets",
             principals=[iam.AnyPrincipal()],
             actions=["s3:GetObject"],
-            resources=[f"arn:{Aws.PARTITION}:s3:::{name}/*" for name in _buckets_of_aws(region)],
+            resources=[f"arn:{Aws.PARTITION}:s3:::{name}/*" for name in _public_buckets(region)],
         ),
     )
 
 
-def _buckets_of_aws(region: str) -> tuple[str, ...]:
+def _public_buckets(region: str) -> tuple[str, ...]:
     return (
         # Image layers: https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html
         f"prod-{region}-starport-layer-bucket",
@@ -123,4 +123,7 @@ def _buckets_of_aws(region: str) -> tuple[str, ...]:
         # Systems Manager's agent: https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent-technical-details.html
         f"aws-ssm-{region}",
         f"amazon-ssm-{region}",
+        # Layers of images from registry.k8s.io, which sends clients in AWS to a bucket nearby:
+        # https://github.com/kubernetes/registry.k8s.io/blob/main/cmd/archeio/docs/request-handling.md
+        f"prod-registry-k8s-io-{region}",
     )

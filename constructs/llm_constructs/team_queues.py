@@ -48,26 +48,29 @@ class TeamQueues(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._cluster = cluster
-        flavors = [
-            self._apply(f"{_pascal_case(supply.name)}Flavor", flavor(supply, cluster.name), after)
-            for supply in plan.used_supplies
-        ]
+        # Scopes of their own, for names in them are the environment's, and teams, pools and
+        # namespaces may share one.
+        flavors, queues, local_queues = (
+            Construct(self, kind) for kind in ("Flavors", "Queues", "LocalQueues")
+        )
         for name in PRIORITIES:
-            self._apply(f"{name.capitalize()}Priority", priority_class(name), after)
+            self._apply(self, f"{name.capitalize()}Priority", priority_class(name), after)
+        for supply in plan.used_supplies:
+            self._apply(flavors, supply.name, flavor(supply, cluster.name), after)
         for team in plan.teams:
-            title = _pascal_case(team.name)
-            queue = self._apply(f"{title}Queue", cluster_queue(team, plan), [*after, *flavors])
+            queue = self._apply(queues, team.name, cluster_queue(team, plan), [*after, flavors])
             for namespace in team.namespaces:
-                self._apply(
-                    f"{title}{_pascal_case(namespace)}Queue",
-                    local_queue(team, namespace),
-                    [*after, queue],
-                )
+                made = local_queue(team, namespace)
+                self._apply(local_queues, namespace, made, [*after, queue])
 
     def _apply(
-        self, construct_id: str, made: KubernetesObject, after: Sequence[IDependable]
+        self,
+        scope: Construct,
+        construct_id: str,
+        made: KubernetesObject,
+        after: Sequence[IDependable],
     ) -> IDependable:
-        return self._cluster.kubectl.apply(self, construct_id, made, after=after)
+        return self._cluster.kubectl.apply(scope, construct_id, made, after=after)
 
 
 def flavor(supply: PoolSupply, cluster: str) -> KubernetesObject:
@@ -167,7 +170,3 @@ def _object(
 ) -> KubernetesObject:
     metadata = {"name": name, "namespace": namespace} if namespace else {"name": name}
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": dict(spec)}
-
-
-def _pascal_case(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("-"))

@@ -154,6 +154,13 @@ def test_metrics_of_gpus_need_a_workspace(tmp_path: Path) -> None:
     assert "eks.cluster.gpu_monitoring = 'prometheus'" in told
 
 
+def test_a_region_without_scrapers_has_no_workspace(tmp_path: Path) -> None:
+    head = HEAD.replace("us-east-2", "us-gov-west-1").replace('"us"', '"us-gov"')
+    told = problems_of(tmp_path, f"{head}[eks]\n")
+    assert "eks.prometheus.enabled = True" in told
+    assert "Write enabled = false in [eks.prometheus]" in told
+
+
 def test_models_are_mounted_from_a_lake(tmp_path: Path) -> None:
     told = problems_of(tmp_path, f'{HEAD}[eks.controllers]\nmounted_models = ["llama"]\n')
     assert "eks.controllers.mounted_models = ['llama']" in told

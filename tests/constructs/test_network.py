@@ -153,13 +153,24 @@ def test_the_s3_endpoint_lets_data_go_to_no_other_account(default: Template) -> 
         for endpoint in default.properties("AWS::EC2::VPCEndpoint")
         if str(endpoint["ServiceName"]).endswith(".s3")
     ]
-    own, aws = policy["Statement"]
+    own, public = policy["Statement"]
     assert own["Condition"]["StringEquals"] == {
         "aws:PrincipalAccount": {"Ref": "AWS::AccountId"},
         "aws:ResourceAccount": {"Ref": "AWS::AccountId"},
     }
-    assert aws["Action"] == "s3:GetObject"
-    assert "*" not in aws["Resource"]
+    assert public["Action"] == "s3:GetObject"
+    assert "*" not in public["Resource"]
+
+
+def test_images_of_kubernetes_own_registry_come_through_the_s3_endpoint(default: Template) -> None:
+    policies = json.dumps(
+        [
+            endpoint["PolicyDocument"]
+            for endpoint in default.properties("AWS::EC2::VPCEndpoint")
+            if str(endpoint["ServiceName"]).endswith(".s3")
+        ]
+    )
+    assert ":s3:::prod-registry-k8s-io-us-east-2/*" in policies
 
 
 def test_capabilities_choose_the_interface_endpoints(default: Template) -> None:

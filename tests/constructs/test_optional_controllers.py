@@ -1,6 +1,7 @@
 """KEDA, LeaderWorkerSet, external-dns, Kueue, mounts of models, and monitors of devices."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
@@ -33,6 +34,7 @@ from llm_constructs.specs.prometheus import PrometheusMetrics
 from tests.constructs.custom_resources import CRDS, schemas
 from tests.constructs.eks import cluster_in
 from tests.constructs.references import predecessors
+from tests.constructs.rule_packs import open_findings
 from tests.constructs.synthesis import Template, synthesised
 
 CHARTS = "Custom::AWSCDK-EKS-HelmChart"
@@ -82,6 +84,14 @@ def build(stack: cdk.Stack) -> None:
 @pytest.fixture(scope="module")
 def template() -> Template:
     return synthesised(build)
+
+
+@pytest.mark.slow
+def test_the_rule_packs_accept_them(tmp_path: Path) -> None:
+    own = ("Keda", "ExternalDns", "ModelMounts", "LeaderWorkerSets", "Kueue", "Prometheus")
+    found = open_findings(build, tmp_path)
+    assert [each for each in found if any(f"/{name}/" in each for name in own)] == []
+    assert not [each for each in found if "UnusedAcknowledgement" in each]
 
 
 def statements(template: Template, owner: str) -> list[dict[str, Any]]:

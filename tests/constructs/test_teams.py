@@ -1,9 +1,11 @@
 """Teams' quotas against what pools can give, and Kueue's objects for them."""
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,16 @@ from llm_constructs.specs.node_group import ReservedNodeGroup
 from llm_constructs.specs.pool_supply import supply_of_group, supply_of_pool
 from llm_constructs.specs.problem import SpecificationError
 from llm_constructs.specs.team import Preemption, Team, TeamPlan, TeamQuota
-from llm_constructs.team_queues import cluster_queue, flavor, local_queue, priority_class
+from llm_constructs.team_queues import (
+    TeamQueues,
+    cluster_queue,
+    flavor,
+    local_queue,
+    priority_class,
+)
+from tests.constructs.eks import cluster_in
+from tests.constructs.references import predecessors
+from tests.constructs.synthesis import synthesised
 
 CPUS = KarpenterPool(
     name="general", instance_families=("m7g",), max_vcpus=128, ami_version="v20260903"
@@ -242,3 +253,36 @@ def test_jobs_without_a_class_lie_between_the_two_classes() -> None:
     urgent: Any = priority_class("urgent")
     background: Any = priority_class("background")
     assert urgent["value"] > 0 > background["value"]
+
+
+def test_objects_go_before_what_they_refer_to_and_names_may_repeat() -> None:
+    made = TeamPlan(
+        teams=(
+            team("general", quotas=(TeamQuota(pool="general", vcpus=8),)),
+            team("training", namespaces=["serving"], quotas=(TeamQuota(pool="gpus", devices=1),)),
+        ),
+        pools=(CPUS, GPUS),
+        namespaces=("serving", "training"),
+    )
+
+    def build(stack: cdk.Stack) -> None:
+        TeamQueues(stack, "Teams", cluster=cluster_in(stack), plan=made, after=[])
+
+    template = synthesised(build)
+    applied = {
+        key: json.loads(body["Properties"]["Manifest"])[0]
+        for key, body in template.of_type("Custom::AWSCDK-EKS-KubernetesResource").items()
+    }
+    by_kind: dict[str, set[str]] = {}
+    for key, each in applied.items():
+        by_kind.setdefault(each["kind"], set()).add(key)
+    assert {kind: len(keys) for kind, keys in by_kind.items()} == {
+        "WorkloadPriorityClass": 2,
+        "ResourceFlavor": 2,
+        "ClusterQueue": 2,
+        "LocalQueue": 2,
+    }
+    for queue in by_kind["ClusterQueue"]:
+        assert by_kind["ResourceFlavor"] <= predecessors(template, queue)
+    for queue in by_kind["LocalQueue"]:
+        assert by_kind["ClusterQueue"] & predecessors(template, queue)

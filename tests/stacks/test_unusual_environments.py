@@ -34,6 +34,9 @@ accelerator_zone = "us-west-2b"
 
 [lustre]
 
+[eks.cluster]
+gpu_monitoring = "prometheus"
+
 [eks.system_nodes]
 ami_release = "1.36.3-20260903"
 
@@ -42,6 +45,20 @@ name = "general"
 instance_families = ["m7g"]
 max_vcpus = 64
 ami_version = "v20260903"
+
+[[eks.pools]]
+name = "gpus"
+instance_types = ["g6e.2xlarge"]
+max_devices = 8
+ami_version = "v20260903"
+
+[eks.controllers]
+mounted_models = ["llama-4"]
+
+[[eks.teams]]
+name = "research"
+namespaces = ["training"]
+quotas = [{ pool = "gpus", devices = 8 }]
 
 [[gateway.models]]
 alias = "fast"
