@@ -1,9 +1,12 @@
 """What the scripts decide, without a node."""
 
+import dataclasses
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +15,69 @@ from hyperpod_node.document import Document
 from hyperpod_node.host import CommandError, Host, NodeError, attempts
 from hyperpod_node.lnet import LustreInterfaces, parse_networks
 from hyperpod_node.packages import is_at_least
-from hyperpod_node.settings import Account, Settings, UnixUser
+from hyperpod_node.settings import Account, Settings, UnixUser, read_settings
 from hyperpod_node.slurm_accounts import parents_first
 from hyperpod_node.unix_users import ensure_users
+from llm_constructs.specs import lifecycle as specs
+from llm_constructs.specs.accelerators import INSTANCE_TYPES
+from llm_constructs.specs.lifecycle import Lifecycle
+from llm_constructs.specs.lifecycle_settings import LifecycleSettings, NodeExpectation, NodeRole
+
+names = st.from_regex(r"[a-z][a-z0-9]{1,8}", fullmatch=True)
+
+
+@st.composite
+def choices(draw: st.DrawFn) -> Lifecycle:
+    """What a team might choose, without conflicts."""
+    chosen = draw(st.lists(names, unique=True, max_size=6))
+    half = len(chosen) // 2
+    groups = [specs.UnixGroup(name=name, gid=3000 + at) for at, name in enumerate(chosen[:half])]
+    users = [
+        specs.UnixUser(name=name, uid=2000 + at, groups=tuple(chosen[:half][at:]))
+        for at, name in enumerate(chosen[half:])
+    ]
+    accounts = [
+        specs.SlurmAccount(
+            name=name,
+            description=draw(st.sampled_from(["Base models", "Modèles"])),
+            organization="research",
+            parent=parent,
+            fairshare=draw(st.integers(1, 99)),
+            users=tuple(user.name for user in users),
+        )
+        for name, parent in zip(chosen, ["root", *chosen], strict=False)
+    ]
+    return Lifecycle(
+        users=tuple(users),
+        unix_groups=tuple(groups),
+        accounts=tuple(accounts),
+        hold_kernel=draw(st.booleans()),
+        mount_timeout_seconds=draw(st.integers(1, 1800)),
+    )
+
+
+@given(choices(), st.sampled_from(sorted(INSTANCE_TYPES)), st.booleans())
+@hypothesis.settings(max_examples=25, deadline=None)
+def test_nodes_read_what_was_chosen(
+    lifecycle: Lifecycle, instance_type: str, over_efa: bool
+) -> None:
+    """Both sides of settings.json mean the same, for every type of instance."""
+    row = INSTANCE_TYPES[instance_type]
+    group = NodeExpectation.of("all", NodeRole.COMPUTE, row, efa=True, lustre_over_efa=over_efa)
+    rendered = LifecycleSettings(cluster="c", groups=(group,), lifecycle=lifecycle).to_json()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "settings.json").write_text(rendered)
+        read = read_settings(Path(folder))
+    for field in ("users", "unix_groups", "accounts"):
+        written = [dataclasses.asdict(entry) for entry in getattr(lifecycle, field)]
+        assert [dataclasses.asdict(entry) for entry in getattr(read, field)] == written
+    assert read.hold_kernel == lifecycle.hold_kernel
+    assert read.mount_timeout_seconds == lifecycle.mount_timeout_seconds
+    expected = dataclasses.asdict(group)
+    del expected["group"]
+    assert dataclasses.asdict(read.groups["all"]) == expected
+    assert len(list(parents_first(read.accounts))) == len(lifecycle.accounts)
+
 
 NETWORKS = """\
 net:

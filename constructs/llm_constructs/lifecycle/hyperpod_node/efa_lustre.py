@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import zipfile
@@ -11,10 +12,10 @@ from hyperpod_node.host import CommandError, Host, NodeError, patiently, say
 from hyperpod_node.lnet import lustre_interfaces, require_efa
 from hyperpod_node.lustre_mounts import await_mount, is_mounted, mount_now
 from hyperpod_node.node_identity import NodeIdentity
-from hyperpod_node.settings import LustreClient, Settings
+from hyperpod_node.settings import LustreClient, Mount, Settings
 
 PACKAGE = "/opt/llm-platform/efa-lustre-client"
-"""Where the package stays: its service runs from there at every start."""
+"""Where the package stays, so that running a step again fetches nothing."""
 
 SETUP = "configure-efa-fsx-lustre-client/setup.sh"
 """Entry point in the package.
@@ -55,10 +56,20 @@ def _set_up(host: Host, settings: Settings, setup: Path) -> None:
     mounted = [mount for mount in settings.mounts if is_mounted(host, mount)]
     for mount in mounted:
         host.change("umount", str(host.path(mount.path)))
-    # The package sets options that modules read only as they are loaded.
-    host.change("lustre_rmmod")
-    host.change("bash", str(setup))
-    for mount in mounted:
+    try:
+        # The package sets options that modules read only as they are loaded.
+        host.change("lustre_rmmod")
+        host.change("bash", str(setup))
+    except CommandError:
+        # The node fails, but whoever repairs it can run the step again.
+        with contextlib.suppress(NodeError):
+            _mount_again(host, mounted)
+        raise
+    _mount_again(host, mounted)
+
+
+def _mount_again(host: Host, mounts: list[Mount]) -> None:
+    for mount in mounts:
         # systemd mounts again by itself what it mounts on demand.
         if not is_mounted(host, mount):
             mount_now(host, mount)

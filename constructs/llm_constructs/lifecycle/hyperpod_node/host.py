@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,8 +14,6 @@ from typing import Any, TypeVar
 
 COMMAND_SECONDS = 600
 """How long any command may take; unloading Lustre and configuring EFA take minutes, not hours."""
-
-_LOG = logging.getLogger("lifecycle")
 
 Result = TypeVar("Result")
 
@@ -36,8 +34,9 @@ class CommandError(NodeError):
 
 
 def say(message: str) -> None:
-    """Write one line to the log."""
-    _LOG.info(message)
+    """Write one line to the log, which is standard output, with the time in UTC."""
+    sys.stdout.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {message}\n")
+    sys.stdout.flush()
 
 
 def attempts(seconds: float, first_delay: float = 0.5, longest_delay: float = 15) -> Iterator[int]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,10 +83,6 @@ BOOT = ("restore-mounts", "tuning")
 
 def main(arguments: Sequence[str]) -> int:
     """Run a sequence or one step by its name; return the status to end with."""
-    logging.basicConfig(
-        stream=sys.stdout, level=logging.INFO, format="%(asctime)sZ %(message)s", datefmt="%FT%T"
-    )
-    logging.Formatter.converter = time.gmtime
     names = [*PROVISIONING, "boot", *STEPS]
     if len(arguments) != 1 or arguments[0] not in names:
         say(f"FAILED: name one of {', '.join(names)}")
