@@ -16,6 +16,7 @@ from ops.assembly import AssemblyError
 from ops.capacity import command as capacity
 from ops.diff import diff
 from ops.documents import docs
+from ops.fabric.command import fabric
 from ops.preflight.command import preflight
 from ops.price.command import price
 from ops.synthesis import synth
@@ -33,6 +34,7 @@ app.command()(docs)
 app.command()(preflight)
 app.command()(price)
 app.add_typer(capacity.app, name="capacity")
+app.command()(fabric)
 app.add_typer(keys.app, name="keys")
 app.add_typer(usage.app, name="usage")
 

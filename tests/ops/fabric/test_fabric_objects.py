@@ -1,0 +1,112 @@
+"""The objects of the proof, against Kubernetes' schemas and the pools they must fit."""
+
+import json
+
+import kubernetes_validate
+import pytest
+from typer.testing import CliRunner
+
+from config.loading import load
+from llm_constructs.specs.problem import SpecificationError
+from ops.__main__ import app
+from ops.fabric.nodes import FabricNodes, fabric_nodes
+from ops.fabric.objects import FabricRun, KubernetesObject, objects
+from tests.assembly import Assembly
+
+NEURON_IMAGE = "public.ecr.aws/neuron/pytorch-training-neuronx:2.7.0"
+
+
+def run_on(nodes: FabricNodes) -> FabricRun:
+    return FabricRun(
+        name="fabric-proof-abcdef",
+        namespace="training",
+        nodes=nodes,
+        count=2,
+        image="image:1",
+        mebibytes=64,
+        iterations=3,
+        deadline_seconds=600,
+    )
+
+
+def pod_of(nodes: FabricNodes) -> KubernetesObject:
+    *_, job = objects(run_on(nodes))
+    pod: KubernetesObject = job["spec"]["template"]["spec"]
+    return pod
+
+
+PROD = load("prod")
+P5EN = fabric_nodes(PROD, "training-p5en", 2)
+TRN2 = fabric_nodes(PROD, "trn2-block", 2)
+
+
+@pytest.mark.parametrize("nodes", [P5EN, TRN2], ids=lambda nodes: nodes.name)
+def test_objects_are_valid(nodes: FabricNodes) -> None:
+    made = objects(run_on(nodes))
+    for item in made:
+        kubernetes_validate.validate(item, "1.36", strict=True)
+    assert [item["kind"] for item in made] == ["ConfigMap", "Service", "Job"]
+
+
+def test_a_pod_takes_every_device_and_adapter_of_its_node() -> None:
+    requests = pod_of(P5EN)["containers"][0]["resources"]["requests"]
+    assert requests["nvidia.com/gpu"] == "8"
+    assert requests["vpc.amazonaws.com/efa"] == "16"
+
+    requests = pod_of(TRN2)["containers"][0]["resources"]["requests"]
+    assert requests["aws.amazon.com/neuron"] == "16"
+    assert requests["vpc.amazonaws.com/efa"] == "16"
+
+
+def test_a_rank_runs_on_each_gpu_and_logical_core() -> None:
+    assert "--nproc-per-node=8" in pod_of(P5EN)["containers"][0]["args"]
+    assert "--nproc-per-node=64" in pod_of(TRN2)["containers"][0]["args"]
+
+
+@pytest.mark.parametrize("nodes", [P5EN, TRN2], ids=lambda nodes: nodes.name)
+def test_a_pod_tolerates_the_nodes_taints(nodes: FabricNodes) -> None:
+    tolerated = {toleration["key"] for toleration in pod_of(nodes)["tolerations"]}
+    assert {taint.key for taint in nodes.taints} <= tolerated
+
+
+@pytest.mark.synth
+def test_selectors_name_pools_and_groups_that_the_templates_make(assembly: Assembly) -> None:
+    template = json.dumps(assembly.templates["llm-prod-eks"])
+    assert P5EN.selector["karpenter.sh/nodepool"] in template
+    groups = {
+        resource["Properties"]["NodegroupName"]
+        for resource in assembly.templates["llm-prod-eks"]["Resources"].values()
+        if resource["Type"] == "AWS::EKS::Nodegroup" and "NodegroupName" in resource["Properties"]
+    }
+    assert TRN2.selector["eks.amazonaws.com/nodegroup"] in groups
+
+
+@pytest.mark.parametrize(
+    ("environment", "name", "count", "sentence"),
+    [
+        ("prod", None, 2, "several pools and reserved groups with EFA"),
+        ("prod", "general", 2, "names none of the environment's pools"),
+        ("prod", "training-p5en", 1, "between 2 nodes or more"),
+        ("prod", "training-p5en", 5, "may have 4"),
+        ("dev", None, 2, "No pool and no reserved group"),
+    ],
+)
+def test_nodes_that_cannot_prove_anything_are_refused(
+    environment: str, name: str | None, count: int, sentence: str
+) -> None:
+    with pytest.raises(SpecificationError, match=sentence):
+        fabric_nodes(load(environment), name, count)
+
+
+def test_neuron_needs_an_image() -> None:
+    runner = CliRunner()
+    arguments = ["fabric", "--env", "prod", "--on", "trn2-block", "--print"]
+
+    refused = runner.invoke(app, arguments)
+    assert isinstance(refused.exception, SpecificationError)
+    assert "image = None" in str(refused.exception)
+
+    printed = runner.invoke(app, [*arguments, "--image", NEURON_IMAGE])
+    assert printed.exit_code == 0
+    *_, job = json.loads(printed.stdout)["items"]
+    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == NEURON_IMAGE
