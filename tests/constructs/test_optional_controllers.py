@@ -6,7 +6,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import jsonschema
-import kubernetes_validate  # type: ignore[import-untyped]
+import kubernetes_validate
 import pytest
 from aws_cdk import aws_route53 as route53
 
