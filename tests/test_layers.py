@@ -1,6 +1,7 @@
 """Imports run one way: app → stacks → config → llm_constructs, and lambdas stand alone."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,3 +62,9 @@ def test_no_construct_knows_an_environments_name() -> None:
 
 def test_constructs_is_a_source_root_and_no_package() -> None:
     assert not (ROOT / "constructs" / "__init__.py").exists()
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    # pytest imports them by their base name, and a second one stops the whole run.
+    counted = Counter(file.name for file in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in counted.items() if count > 1] == []
