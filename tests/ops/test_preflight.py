@@ -417,7 +417,7 @@ EXISTING = {
 
 
 def test_subnets_of_an_existing_vpc_are_compared(aws: AwsOnLoopback, account: Account) -> None:
-    environment = changed(network=EXISTING)
+    environment = changed(network=EXISTING, serving=None)
     subnets = [
         {
             "SubnetId": "subnet-00000000000000001",
@@ -503,7 +503,7 @@ def test_a_profile_that_the_region_does_not_have_is_told(
 
 
 def test_what_the_file_does_not_have_is_not_checked(prod: Environment) -> None:
-    bare = changed(eks=None, gateway=None, lustre=None, data=None)
+    bare = changed(eks=None, serving=None, gateway=None, lustre=None, data=None)
 
     def concerned(environment: Environment) -> set[str]:
         return {check.title for check in CHECKS if check.concerns(environment)}
