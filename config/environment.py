@@ -18,6 +18,8 @@ from llm_constructs.specs.data_lake import LakeArea, LakeReplication, LakeRetent
 from llm_constructs.specs.eks import Cluster, GpuMonitoring
 from llm_constructs.specs.gateway import Gateway
 from llm_constructs.specs.gateway_service import ContainerService
+from llm_constructs.specs.hyperpod import HyperPod
+from llm_constructs.specs.hyperpod_site import HyperPodSite
 from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.specs.karpenter_pool import KarpenterPool
 from llm_constructs.specs.lustre import LustreVolume
@@ -231,6 +233,8 @@ class Environment(_Table):
     """An EKS cluster. Left out: none."""
     serving: Serving | None = None
     """Models that vLLM serves on the cluster. Left out: none."""
+    training: HyperPod | None = None
+    """A SageMaker HyperPod cluster. Left out: none."""
     gateway: Gateway | None = None
     """The OpenAI-compatible API in front of Bedrock. Left out: no gateway."""
     observability: Observability | None = None
@@ -253,6 +257,7 @@ class Environment(_Table):
         """What the environment turns on, which decides the VPC's endpoints."""
         tables = {
             Capability.EKS: self.eks,
+            Capability.TRAINING: self.training,
             Capability.GATEWAY: self.gateway,
             Capability.GATEWAY_SERVICE: self.gateway.service if self.gateway else None,
         }
@@ -267,6 +272,7 @@ class Environment(_Table):
         self._check_lustre(problems)
         self._check_eks(problems)
         self._check_serving(problems)
+        self._check_training(problems)
         self._check_gateway(problems)
         problems.raise_if_any()
         return self
@@ -383,6 +389,20 @@ class Environment(_Table):
             "AWS has no agentless scrapers in GovCloud, and the workspace would stay empty.",
             "Write enabled = false in [eks.prometheus]; model servers then scale by CloudWatch.",
         )
+
+    def _check_training(self, problems: Problems) -> None:
+        if self.training is None:
+            return
+        with _inside(problems, "training"):
+            HyperPodSite(
+                cluster=self.training,
+                account=self.account,
+                region=self.region,
+                zones=self.network.chosen_vpc.availability_zones,
+                accelerator_zone=self.network.chosen_vpc.accelerator_zone,
+                kubernetes_version=self.eks.cluster.version if self.eks else None,
+                has_file_system=self.lustre is not None,
+            )
 
     def _check_registries(self, problems: Problems) -> None:
         vpc = self.network.vpc

@@ -1,5 +1,7 @@
 """The EKS stack: the cluster, its nodes and its controllers."""
 
+from collections.abc import Sequence
+
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct, IDependable
 
@@ -31,6 +33,7 @@ from llm_constructs.specs.cluster_addon import (
     monitoring_addons,
 )
 from llm_constructs.specs.eks import GpuMonitoring
+from llm_constructs.specs.instance_group import InstanceGroup
 from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.storage_class import DefaultStorageClass
 from llm_constructs.system_nodes import SystemNodeGroup
@@ -49,7 +52,8 @@ class EksStack(Layer):
     What other stacks apply to the cluster waits for what it needs: ingresses for
     ``ingress_controllers``, ScaledObjects for ``keda``'s chart, and LeaderWorkerSets for that of
     ``leader_worker_sets``. ``prometheus`` is the workspace with the metrics of pods. Each of the
-    last three is ``None`` where the environment has none.
+    last three is ``None`` where the environment has none. ``hyperpod_groups`` are nodes that
+    HyperPod brings to the cluster: their devices need plugins as well.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class EksStack(Layer):
         eks: EksTable,
         file_system: LustreFileSystem | None = None,
         lake: DataLake | None = None,
+        hyperpod_groups: Sequence[InstanceGroup] = (),
     ) -> None:
         super().__init__(
             scope,
@@ -87,7 +92,7 @@ class EksStack(Layer):
         networking = ClusterAddons(self, "Networking", cluster=self.cluster, addons=NETWORKING)
         self._add_system(eks, networking, lake, has_file_system=file_system is not None)
         self.ingress_controllers = self._add_ingress_controllers(environment, network)
-        self._add_devices(eks)
+        self._add_devices(eks, hyperpod_groups)
         self.prometheus = self._make_prometheus(eks)
         self.keda = self._make_keda(eks)
         self.leader_worker_sets = (
@@ -156,15 +161,21 @@ class EksStack(Layer):
         )
         return (load_balancers.installed, names.installed)
 
-    def _add_devices(self, eks: EksTable) -> None:
-        kinds = eks.device_kinds
+    def _add_devices(self, eks: EksTable, hyperpod_groups: Sequence[InstanceGroup]) -> None:
+        kinds = eks.device_kinds | {group.row.device_kind for group in hyperpod_groups}
         repairs = eks.cluster.gpu_monitoring is GpuMonitoring.NODE_REPAIR
         DevicePlugins(
             self,
             "DevicePlugins",
             cluster=self.cluster,
             kinds=kinds,
-            efa=any(pool.efa for pool in eks.pools) or any(group.efa for group in eks.groups),
+            efa=any(
+                (
+                    *(pool.efa for pool in eks.pools),
+                    *(group.efa for group in eks.groups),
+                    *(group.has_efa for group in hyperpod_groups),
+                )
+            ),
             neuron_topology=eks.needs_neuron_topology,
             neuron_problems=not repairs,
         )

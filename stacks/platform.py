@@ -10,6 +10,7 @@ import aws_cdk as cdk
 
 from config import Environment
 from llm_constructs.network import Network
+from llm_constructs.specs.hyperpod import Orchestrator
 from stacks.checks import add_checks
 from stacks.data import DataStack, ReplicaStack
 from stacks.eks import EksStack
@@ -18,6 +19,7 @@ from stacks.layer import Layer
 from stacks.network import NetworkStack
 from stacks.observability import ObservabilityStack
 from stacks.serving import ServingStack
+from stacks.training import TrainingStack
 
 CDK_JSON = Path(__file__).parent.parent / "cdk.json"
 
@@ -66,15 +68,15 @@ def add_stacks(app: cdk.App, environment: Environment) -> None:
     """Add the stacks that ``environment`` has to ``app``."""
     network = NetworkStack(app, environment=environment).network
     data = _add_data(app, environment, network)
-    eks = None
-    if environment.eks is not None:
-        eks = EksStack(
+    eks = _add_eks(app, environment, network, data)
+    if environment.training is not None:
+        TrainingStack(
             app,
             environment=environment,
             network=network,
-            eks=environment.eks,
-            file_system=data.file_system if data else None,
-            lake=data.lake if data else None,
+            training=environment.training,
+            data=data,
+            eks=eks.cluster if eks else None,
         )
     if environment.serving is not None and eks is not None:
         ServingStack(
@@ -103,6 +105,24 @@ def _add_observability(app: cdk.App, environment: Environment) -> None:
             for stack in app.node.children
             if isinstance(stack, Layer) and stack.environment_name == environment.name
         ],
+    )
+
+
+def _add_eks(
+    app: cdk.App, environment: Environment, network: Network, data: DataStack | None
+) -> EksStack | None:
+    if environment.eks is None:
+        return None
+    training = environment.training
+    on_eks = training is not None and training.orchestrator == Orchestrator.EKS
+    return EksStack(
+        app,
+        environment=environment,
+        network=network,
+        eks=environment.eks,
+        file_system=data.file_system if data else None,
+        lake=data.lake if data else None,
+        hyperpod_groups=training.groups if training and on_eks else (),
     )
 
 

@@ -1,0 +1,400 @@
+"""What the nodes of a HyperPod cluster may do: one list, from which every role is made.
+
+AWS's policy ``AmazonSageMakerClusterInstanceRolePolicy``, narrowed to one cluster, and what its
+documentation adds for a VPC, for EKS and for keys:
+https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-prerequisites-iam.html
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from llm_constructs.s3_location import S3Location
+from llm_constructs.specs.slurm import AccountingDatabase
+
+METRICS_NAMESPACE: Final = "/aws/sagemaker/Clusters"
+"""The one namespace of CloudWatch that nodes write metrics to."""
+
+_GRANTED_TO_VOLUMES = (
+    "CreateGrant",
+    "Decrypt",
+    "DescribeKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+    "RetireGrant",
+)
+
+
+class NodeKind(StrEnum):
+    """What a node is, as far as permissions go."""
+
+    CONTROLLER = "controller"
+    LOGIN = "login"
+    COMPUTE = "compute"
+    EKS = "eks"
+    """Any node that EKS orchestrates. Its pods have roles of their own by Pod Identity."""
+
+
+_ALL: Final = frozenset(NodeKind)
+_USERS: Final = frozenset({NodeKind.LOGIN, NodeKind.COMPUTE})
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeResources:
+    """What the nodes of one cluster use. ARNs and names may be tokens."""
+
+    cluster_name: str
+    scripts: S3Location
+    """Under which every version of the life-cycle scripts lies."""
+    scripts_key_arn: str
+    volume_key_arn: str
+    subnet_ids: Sequence[str]
+    security_group_ids: Sequence[str]
+    has_file_system: bool = False
+    readable: Sequence[S3Location] = ()
+    """Places in S3 that jobs read."""
+    writable: Sequence[S3Location] = ()
+    """Places in S3 that jobs read and write."""
+    accounting: AccountingDatabase | None = None
+    eks_cluster_arn: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permission:
+    """One statement, and the kinds of nodes that have it.
+
+    ``wildcards`` are cdk-nag's names of the resources that end in a wildcard, with ``reason``.
+    """
+
+    sid: str
+    kinds: frozenset[NodeKind]
+    actions: Sequence[str]
+    resources: Sequence[str]
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    wildcards: Sequence[str] = ()
+    reason: str = ""
+
+    def statement(self) -> iam.PolicyStatement:
+        """Return it for a policy."""
+        return iam.PolicyStatement(
+            sid=self.sid,
+            actions=list(self.actions),
+            resources=list(self.resources),
+            conditions=dict(self.conditions),
+        )
+
+
+def node_permissions(scope: Construct, resources: NodeResources) -> tuple[Permission, ...]:
+    """Return every permission of the nodes of one cluster, in the stack of ``scope``."""
+    return tuple(_Definition(scope, resources))
+
+
+class _Definition:
+    """The list; iterating over it makes the permissions."""
+
+    def __init__(self, scope: Construct, resources: NodeResources) -> None:
+        self._stack = Stack.of(scope)
+        self._use = resources
+
+    def __iter__(self) -> Iterator[Permission]:
+        yield from self._observing()
+        yield from self._starting()
+        yield from self._joining_the_vpc()
+        if self._use.has_file_system:
+            yield self._file_systems()
+        yield from self._data()
+        if self._use.accounting is not None:
+            yield from self._accounting(self._use.accounting)
+        if self._use.eks_cluster_arn is not None:
+            yield from self._orchestrated_by_eks(self._use.eks_cluster_arn)
+
+    def _observing(self) -> Iterator[Permission]:
+        group = self._stack.format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=f"/aws/sagemaker/Clusters/{self._use.cluster_name}/*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        yield Permission(
+            sid="WriteLogs",
+            kinds=_ALL,
+            actions=(
+                "logs:CreateLogGroup",
+                "logs:CreateLogStream",
+                "logs:DescribeLogStreams",
+                "logs:PutLogEvents",
+            ),
+            resources=(group,),
+            wildcards=(f"arn:...:log-group:/aws/sagemaker/Clusters/{self._use.cluster_name}/*",),
+            reason="HyperPod names the cluster's log group after an id that the cluster gets when "
+            "it is created with this role, and streams after nodes.",
+        )
+        yield Permission(
+            sid="WriteMetrics",
+            kinds=_ALL,
+            actions=("cloudwatch:PutMetricData",),
+            resources=("*",),
+            conditions={"StringEquals": {"cloudwatch:namespace": METRICS_NAMESPACE}},
+            wildcards=("*",),
+            reason="CloudWatch knows no resource for it; the condition names the one namespace.",
+        )
+        yield Permission(
+            sid="OpenSessions",
+            kinds=_ALL,
+            actions=(
+                "ssmmessages:CreateControlChannel",
+                "ssmmessages:CreateDataChannel",
+                "ssmmessages:OpenControlChannel",
+                "ssmmessages:OpenDataChannel",
+            ),
+            resources=("*",),
+            wildcards=("*",),
+            reason="Session Manager knows no resource for channels, and a node opens only its own.",
+        )
+
+    def _starting(self) -> Iterator[Permission]:
+        scripts = self._use.scripts
+        yield Permission(
+            sid="ListScripts",
+            kinds=_ALL,
+            actions=("s3:ListBucket",),
+            resources=(scripts.bucket.bucket_arn,),
+            conditions={"StringLike": {"s3:prefix": f"{scripts.prefix}*"}},
+        )
+        yield Permission(
+            sid="ReadScripts",
+            kinds=_ALL,
+            actions=("s3:GetObject",),
+            resources=(scripts.bucket.arn_for_objects(f"{scripts.prefix}*"),),
+            wildcards=(f".../{scripts.prefix}*",),
+            reason="Every version of the scripts: while a cluster changes from one to the next, "
+            "its nodes start with either.",
+        )
+        yield Permission(
+            sid="DecryptScripts",
+            kinds=_ALL,
+            actions=("kms:Decrypt",),
+            resources=(self._use.scripts_key_arn,),
+            conditions=self._through("s3"),
+        )
+        yield from volume_key_use(self._stack.region, self._use.volume_key_arn)
+
+    def _joining_the_vpc(self) -> Iterator[Permission]:
+        interfaces = self._ec2("network-interface", "*")
+        wildcard = "arn:...:network-interface/*"
+        reason = (
+            "Interfaces of nodes get their ids when they are made, in the subnets and with the "
+            "security groups that CreateInterfaces names."
+        )
+        yield Permission(
+            sid="CreateInterfaces",
+            kinds=_ALL,
+            actions=("ec2:CreateNetworkInterface",),
+            resources=(
+                interfaces,
+                *(self._ec2("subnet", subnet) for subnet in self._use.subnet_ids),
+                *(self._ec2("security-group", group) for group in self._use.security_group_ids),
+            ),
+            wildcards=(wildcard,),
+            reason=reason,
+        )
+        yield Permission(
+            sid="HandInterfacesOver",
+            kinds=_ALL,
+            actions=(
+                "ec2:CreateNetworkInterfacePermission",
+                "ec2:CreateTags",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DeleteNetworkInterfacePermission",
+            ),
+            resources=(interfaces,),
+            wildcards=(wildcard,),
+            reason=reason,
+        )
+        yield Permission(
+            sid="FindTheNetwork",
+            kinds=_ALL,
+            actions=(
+                "ec2:DescribeDhcpOptions",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeVpcs",
+                "ec2:DetachNetworkInterface",
+            ),
+            resources=("*",),
+            wildcards=("*",),
+            reason="EC2 knows no resource for Describe actions, and detaching also asks for the "
+            "instance, which lies in an account of AWS.",
+        )
+
+    def _file_systems(self) -> Permission:
+        return Permission(
+            sid="SeeWhetherLustreHasEfa",
+            kinds=_ALL,
+            actions=("fsx:DescribeFileSystems",),
+            resources=("*",),
+            wildcards=("*",),
+            reason="FSx knows no resource for it; it returns configuration and never data. Without "
+            "it, Lustre clients use TCP and say nothing.",
+        )
+
+    def _data(self) -> Iterator[Permission]:
+        if self._use.readable:
+            yield from self._objects("Read", self._use.readable, ("s3:GetObject",))
+        if self._use.writable:
+            yield from self._objects(
+                "Write",
+                self._use.writable,
+                (
+                    "s3:AbortMultipartUpload",
+                    "s3:DeleteObject",
+                    "s3:GetObject",
+                    "s3:ListMultipartUploadParts",
+                    "s3:PutObject",
+                ),
+            )
+
+    def _objects(
+        self, verb: str, places: Sequence[S3Location], actions: Sequence[str]
+    ) -> Iterator[Permission]:
+        prefixes = [place.prefix for place in places]
+        yield Permission(
+            sid=f"{verb}Data",
+            kinds=_USERS,
+            actions=actions,
+            resources=tuple(place.bucket.arn_for_objects(f"{place.prefix}*") for place in places),
+            wildcards=tuple(f".../{prefix}*" for prefix in prefixes),
+            reason="Jobs name their objects themselves; the area of the lake is named here.",
+        )
+        yield Permission(
+            sid=f"{verb}DataListing",
+            kinds=_USERS,
+            actions=("s3:ListBucket",),
+            resources=tuple(dict.fromkeys(place.bucket.bucket_arn for place in places)),
+            conditions={"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}},
+        )
+        keys = [place.bucket.encryption_key for place in places]
+        use = ("kms:Decrypt", "kms:GenerateDataKey") if verb == "Write" else ("kms:Decrypt",)
+        yield Permission(
+            sid=f"{verb}DataKeys",
+            kinds=_USERS,
+            actions=use,
+            resources=tuple(dict.fromkeys(key.key_arn for key in keys if key is not None)),
+            conditions=self._through("s3"),
+        )
+
+    def _accounting(self, database: AccountingDatabase) -> Iterator[Permission]:
+        only = frozenset({NodeKind.CONTROLLER})
+        yield Permission(
+            sid="ReadAccountingSecret",
+            kinds=only,
+            actions=("secretsmanager:GetSecretValue",),
+            resources=(database.secret_arn,),
+        )
+        if database.key_arn is not None:
+            yield Permission(
+                sid="DecryptAccountingSecret",
+                kinds=only,
+                actions=("kms:Decrypt",),
+                resources=(database.key_arn,),
+                conditions=self._through("secretsmanager"),
+            )
+
+    def _orchestrated_by_eks(self, cluster_arn: str) -> Iterator[Permission]:
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-prerequisites-iam.html
+        only = frozenset({NodeKind.EKS})
+        yield Permission(
+            sid="GiveAddressesToPods",
+            kinds=only,
+            actions=(
+                "ec2:AssignPrivateIpAddresses",
+                "ec2:AttachNetworkInterface",
+                "ec2:DescribeInstances",
+                "ec2:DescribeInstanceTypes",
+                "ec2:DescribeTags",
+                "ec2:ModifyNetworkInterfaceAttribute",
+                "ec2:UnassignPrivateIpAddresses",
+            ),
+            resources=("*",),
+            wildcards=("*",),
+            reason="EC2 knows no resource for Describe actions; interfaces belong to instances in "
+            "an account of AWS, which cannot be named.",
+        )
+        yield Permission(
+            sid="SignInToRegistries",
+            kinds=only,
+            actions=("ecr:GetAuthorizationToken",),
+            resources=("*",),
+            wildcards=("*",),
+            reason="ECR knows no resource for signing in.",
+        )
+        repositories = self._stack.format_arn(
+            service="ecr", account="*", resource="repository", resource_name="*"
+        )
+        yield Permission(
+            sid="PullImages",
+            kinds=only,
+            actions=(
+                "ecr:BatchCheckLayerAvailability",
+                "ecr:BatchGetImage",
+                "ecr:GetDownloadUrlForLayer",
+            ),
+            resources=(repositories,),
+            wildcards=("arn:...:ecr:...:repository/*",),
+            reason="Images of EKS and HyperPod lie in accounts of AWS that differ by region, those "
+            "of jobs in repositories that teams make; repositories' own policies decide.",
+        )
+        yield Permission(
+            sid="WatchUpdates",
+            kinds=only,
+            actions=("cloudwatch:DescribeAlarms",),
+            resources=("*",),
+            wildcards=("*",),
+            reason="A rollback of an image reads the state of alarms, and changes none.",
+        )
+        yield Permission(
+            sid="GiveRolesToPods",
+            kinds=only,
+            actions=("eks-auth:AssumeRoleForPodIdentity",),
+            resources=(cluster_arn,),
+        )
+
+    def _through(self, service: str) -> dict[str, Any]:
+        return {"StringEquals": {"kms:ViaService": f"{service}.{self._stack.region}.amazonaws.com"}}
+
+    def _ec2(self, resource: str, name: str) -> str:
+        return self._stack.format_arn(service="ec2", resource=resource, resource_name=name)
+
+
+def volume_key_use(region: str, key_arn: str) -> tuple[Permission, ...]:
+    """Return what lets HyperPod attach volumes under a customer-managed key."""
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/smcluster-cmk.html
+    through_sagemaker = {"StringEquals": {"kms:ViaService": f"sagemaker.{region}.amazonaws.com"}}
+    return (
+        Permission(
+            sid="GrantVolumesTheirKey",
+            kinds=_ALL,
+            actions=("kms:CreateGrant",),
+            resources=(key_arn,),
+            conditions={
+                **through_sagemaker,
+                "Bool": {"kms:GrantIsForAWSResource": "true"},
+                "ForAllValues:StringEquals": {"kms:GrantOperations": list(_GRANTED_TO_VOLUMES)},
+            },
+        ),
+        # Apart from the grant: a request without one would never meet its conditions.
+        Permission(
+            sid="SeeTheKeyOfVolumes",
+            kinds=_ALL,
+            actions=("kms:DescribeKey",),
+            resources=(key_arn,),
+            conditions=through_sagemaker,
+        ),
+    )
