@@ -5,7 +5,8 @@ from constructs import Construct
 
 from config import Environment
 from llm_constructs.eks_cluster import EksCluster
-from llm_constructs.hyperpod_cluster import HyperPodCluster, HyperPodNeighbours
+from llm_constructs.hyperpod_cluster import HyperPodCluster
+from llm_constructs.hyperpod_neighbours import HyperPodNeighbours
 from llm_constructs.network import Network
 from llm_constructs.private_bucket import AccessLogsBucket
 from llm_constructs.specs.data_lake import LakeRetention

@@ -4,7 +4,6 @@ L1, for there is no L2:
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-cluster.html
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from aws_cdk import Acknowledgment, CfnTag, Fn, RemovalPolicy, Stack, Validations
@@ -13,24 +12,21 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from llm_constructs.alarm import AlarmDescription
-from llm_constructs.data_lake import DataLake
-from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.hyperpod_events import HyperPodEvents
 from llm_constructs.hyperpod_groups import GroupSurroundings, LustreMount, instance_group
 from llm_constructs.hyperpod_logs import HyperPodLogs
-from llm_constructs.hyperpod_permissions import NodeKind, NodeResources, node_permissions
+from llm_constructs.hyperpod_neighbours import HyperPodNeighbours, check_neighbours
+from llm_constructs.hyperpod_permissions import node_permissions
 from llm_constructs.hyperpod_role import AutoScalingRole, HyperPodRole
 from llm_constructs.hyperpod_settings import LEGACY_FILE, legacy_document, node_settings
 from llm_constructs.lifecycle_scripts import SCRIPTS, LifecycleScripts
-from llm_constructs.lustre import LustreFileSystem
 from llm_constructs.nag import acknowledge
+from llm_constructs.node_permission import NodeKind, NodeResources
 from llm_constructs.specs.data_lake import LakeArea
 from llm_constructs.specs.hyperpod import HyperPod, Orchestrator
 from llm_constructs.specs.instance_group import InstanceGroup
 from llm_constructs.specs.lifecycle_settings import SETTINGS_FILE
-from llm_constructs.specs.problem import Problems
 from llm_constructs.training_plan_reminder import TrainingPlanReminder
 
 _HTTPS = ec2.Port.tcp(443)
@@ -38,25 +34,6 @@ _READABLE = (LakeArea.DATASETS,)
 _WRITABLE = (LakeArea.CHECKPOINTS, LakeArea.MODELS)
 
 _Cluster = sagemaker.CfnCluster
-
-
-@dataclass(frozen=True, kw_only=True)
-class HyperPodNeighbours:
-    """What of the platform a cluster uses, where it exists."""
-
-    vpc: ec2.IVpc
-    accelerator_subnet: ec2.ISubnet | None = None
-    file_system: LustreFileSystem | None = None
-    lake: DataLake | None = None
-    eks: EksCluster | None = None
-
-    def subnet_in(self, zone: str | None) -> ec2.ISubnet | None:
-        """Return the accelerator subnet if it lies in ``zone``, or else a private one.
-
-        Without a zone, the accelerator subnet or the first private one.
-        """
-        choice = [*filter(None, [self.accelerator_subnet]), *self.vpc.private_subnets]
-        return next((s for s in choice if zone in (None, s.availability_zone)), None)
 
 
 class HyperPodCluster(Construct):
@@ -88,7 +65,7 @@ class HyperPodCluster(Construct):
         self.spec = spec
         self._neighbours = neighbours
         self._removal_policy = removal_policy
-        _check(self, spec, neighbours)
+        check_neighbours(self.node.path, spec, neighbours)
         self.volume_key = CustomerKey(
             self,
             "VolumeKey",
@@ -133,11 +110,6 @@ class HyperPodCluster(Construct):
     def arn(self) -> str:
         """The cluster's ARN."""
         return self.cluster.attr_cluster_arn
-
-    @property
-    def alarms(self) -> tuple[AlarmDescription, ...]:
-        """What to watch."""
-        return (*self.events.alarms, *([self.reminder.alarm] if self.reminder else []))
 
     @property
     def _security_group_ids(self) -> list[str]:
@@ -204,6 +176,7 @@ class HyperPodCluster(Construct):
     def _make_roles(self) -> dict[NodeKind, HyperPodRole]:
         neighbours = self._neighbours
         lake = neighbours.lake
+        client = self.spec.lifecycle.lustre_client
         on_eks = self.spec.orchestrator == Orchestrator.EKS
         permissions = node_permissions(
             self,
@@ -217,6 +190,7 @@ class HyperPodCluster(Construct):
                 has_file_system=neighbours.file_system is not None,
                 readable=[lake.location(area) for area in _READABLE] if lake else (),
                 writable=[lake.location(area) for area in _WRITABLE] if lake else (),
+                lustre_client=client.source if client else None,
                 accounting=self.spec.slurm_settings.accounting,
                 eks_cluster_arn=neighbours.eks.arn if on_eks and neighbours.eks else None,
             ),
@@ -369,23 +343,3 @@ class HyperPodCluster(Construct):
         return TrainingPlanReminder(
             self, "PlanReminder", cluster_name=self.name, plans=tuple(plans.values())
         )
-
-
-def _check(scope: Construct, spec: HyperPod, neighbours: HyperPodNeighbours) -> None:
-    problems = Problems(scope.node.path)
-    problems.require(
-        spec.orchestrator != Orchestrator.EKS or neighbours.eks is not None,
-        "neighbours.eks",
-        None,
-        "A cluster that EKS orchestrates needs one of EKS.",
-        'Give one, or set orchestrator = "slurm".',
-    )
-    for group in spec.groups:
-        problems.require(
-            neighbours.subnet_in(group.zone) is not None,
-            f"groups.{group.name}.zone",
-            group.zone,
-            "The VPC has no private subnet there.",
-            "Choose a zone that has one.",
-        )
-    problems.raise_if_any()

@@ -5,89 +5,26 @@ documentation adds for a VPC, for EKS and for keys:
 https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-prerequisites-iam.html
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from aws_cdk import ArnFormat, Stack
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from llm_constructs.node_permission import (
+    ALL_NODES,
+    NodeKind,
+    NodeResources,
+    Permission,
+    volume_key_use,
+)
 from llm_constructs.s3_location import S3Location
 from llm_constructs.specs.slurm import AccountingDatabase
 
 METRICS_NAMESPACE: Final = "/aws/sagemaker/Clusters"
 """The one namespace of CloudWatch that nodes write metrics to."""
 
-_GRANTED_TO_VOLUMES = (
-    "CreateGrant",
-    "Decrypt",
-    "DescribeKey",
-    "GenerateDataKeyWithoutPlaintext",
-    "ReEncryptFrom",
-    "ReEncryptTo",
-    "RetireGrant",
-)
-
-
-class NodeKind(StrEnum):
-    """What a node is, as far as permissions go."""
-
-    CONTROLLER = "controller"
-    LOGIN = "login"
-    COMPUTE = "compute"
-    EKS = "eks"
-    """Any node that EKS orchestrates. Its pods have roles of their own by Pod Identity."""
-
-
-_ALL: Final = frozenset(NodeKind)
 _USERS: Final = frozenset({NodeKind.LOGIN, NodeKind.COMPUTE})
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodeResources:
-    """What the nodes of one cluster use. ARNs and names may be tokens."""
-
-    cluster_name: str
-    scripts: S3Location
-    """Under which every version of the life-cycle scripts lies."""
-    scripts_key_arn: str
-    volume_key_arn: str
-    subnet_ids: Sequence[str]
-    security_group_ids: Sequence[str]
-    has_file_system: bool = False
-    readable: Sequence[S3Location] = ()
-    """Places in S3 that jobs read."""
-    writable: Sequence[S3Location] = ()
-    """Places in S3 that jobs read and write."""
-    accounting: AccountingDatabase | None = None
-    eks_cluster_arn: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Permission:
-    """One statement, and the kinds of nodes that have it.
-
-    ``wildcards`` are cdk-nag's names of the resources that end in a wildcard, with ``reason``.
-    """
-
-    sid: str
-    kinds: frozenset[NodeKind]
-    actions: Sequence[str]
-    resources: Sequence[str]
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-    wildcards: Sequence[str] = ()
-    reason: str = ""
-
-    def statement(self) -> iam.PolicyStatement:
-        """Return it for a policy."""
-        return iam.PolicyStatement(
-            sid=self.sid,
-            actions=list(self.actions),
-            resources=list(self.resources),
-            conditions=dict(self.conditions),
-        )
 
 
 def node_permissions(scope: Construct, resources: NodeResources) -> tuple[Permission, ...]:
@@ -123,7 +60,7 @@ class _Definition:
         )
         yield Permission(
             sid="WriteLogs",
-            kinds=_ALL,
+            kinds=ALL_NODES,
             actions=(
                 "logs:CreateLogGroup",
                 "logs:CreateLogStream",
@@ -137,7 +74,7 @@ class _Definition:
         )
         yield Permission(
             sid="WriteMetrics",
-            kinds=_ALL,
+            kinds=ALL_NODES,
             actions=("cloudwatch:PutMetricData",),
             resources=("*",),
             conditions={"StringEquals": {"cloudwatch:namespace": METRICS_NAMESPACE}},
@@ -146,7 +83,7 @@ class _Definition:
         )
         yield Permission(
             sid="OpenSessions",
-            kinds=_ALL,
+            kinds=ALL_NODES,
             actions=(
                 "ssmmessages:CreateControlChannel",
                 "ssmmessages:CreateDataChannel",
@@ -162,14 +99,14 @@ class _Definition:
         scripts = self._use.scripts
         yield Permission(
             sid="ListScripts",
-            kinds=_ALL,
+            kinds=ALL_NODES,
             actions=("s3:ListBucket",),
             resources=(scripts.bucket.bucket_arn,),
             conditions={"StringLike": {"s3:prefix": f"{scripts.prefix}*"}},
         )
         yield Permission(
             sid="ReadScripts",
-            kinds=_ALL,
+            kinds=ALL_NODES,
             actions=("s3:GetObject",),
             resources=(scripts.bucket.arn_for_objects(f"{scripts.prefix}*"),),
             wildcards=(f".../{scripts.prefix}*",),
@@ -178,11 +115,19 @@ class _Definition:
         )
         yield Permission(
             sid="DecryptScripts",
-            kinds=_ALL,
+            kinds=ALL_NODES,
             actions=("kms:Decrypt",),
             resources=(self._use.scripts_key_arn,),
             conditions=self._through("s3"),
         )
+        if self._use.lustre_client is not None:
+            bucket, _, key = self._use.lustre_client.removeprefix("s3://").partition("/")
+            yield Permission(
+                sid="FetchLustreClient",
+                kinds=ALL_NODES,
+                actions=("s3:GetObject",),
+                resources=(f"arn:{self._stack.partition}:s3:::{bucket}/{key}",),
+            )
         yield from volume_key_use(self._stack.region, self._use.volume_key_arn)
 
     def _joining_the_vpc(self) -> Iterator[Permission]:
@@ -194,7 +139,7 @@ class _Definition:
         )
         yield Permission(
             sid="CreateInterfaces",
-            kinds=_ALL,
+            kinds=ALL_NODES,
             actions=("ec2:CreateNetworkInterface",),
             resources=(
                 interfaces,
@@ -206,7 +151,7 @@ class _Definition:
         )
         yield Permission(
             sid="HandInterfacesOver",
-            kinds=_ALL,
+            kinds=ALL_NODES,
             actions=(
                 "ec2:CreateNetworkInterfacePermission",
                 "ec2:CreateTags",
@@ -219,7 +164,7 @@ class _Definition:
         )
         yield Permission(
             sid="FindTheNetwork",
-            kinds=_ALL,
+            kinds=ALL_NODES,
             actions=(
                 "ec2:DescribeDhcpOptions",
                 "ec2:DescribeNetworkInterfaces",
@@ -237,7 +182,7 @@ class _Definition:
     def _file_systems(self) -> Permission:
         return Permission(
             sid="SeeWhetherLustreHasEfa",
-            kinds=_ALL,
+            kinds=ALL_NODES,
             actions=("fsx:DescribeFileSystems",),
             resources=("*",),
             wildcards=("*",),
@@ -371,30 +316,3 @@ class _Definition:
 
     def _ec2(self, resource: str, name: str) -> str:
         return self._stack.format_arn(service="ec2", resource=resource, resource_name=name)
-
-
-def volume_key_use(region: str, key_arn: str) -> tuple[Permission, ...]:
-    """Return what lets HyperPod attach volumes under a customer-managed key."""
-    # https://docs.aws.amazon.com/sagemaker/latest/dg/smcluster-cmk.html
-    through_sagemaker = {"StringEquals": {"kms:ViaService": f"sagemaker.{region}.amazonaws.com"}}
-    return (
-        Permission(
-            sid="GrantVolumesTheirKey",
-            kinds=_ALL,
-            actions=("kms:CreateGrant",),
-            resources=(key_arn,),
-            conditions={
-                **through_sagemaker,
-                "Bool": {"kms:GrantIsForAWSResource": "true"},
-                "ForAllValues:StringEquals": {"kms:GrantOperations": list(_GRANTED_TO_VOLUMES)},
-            },
-        ),
-        # Apart from the grant: a request without one would never meet its conditions.
-        Permission(
-            sid="SeeTheKeyOfVolumes",
-            kinds=_ALL,
-            actions=("kms:DescribeKey",),
-            resources=(key_arn,),
-            conditions=through_sagemaker,
-        ),
-    )

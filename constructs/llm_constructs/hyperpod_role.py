@@ -6,8 +6,8 @@ from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from llm_constructs.hyperpod_permissions import NodeKind, Permission, volume_key_use
 from llm_constructs.nag import acknowledge
+from llm_constructs.node_permission import NodeKind, Permission, volume_key_use
 from llm_constructs.service_role import ServiceRole
 
 

@@ -91,9 +91,9 @@ class TrainingPlanReminder(Construct):
         schedule.node.add_dependency(role)
 
     @property
-    def alarm(self) -> AlarmDescription:
+    def alarms(self) -> tuple[AlarmDescription, ...]:
         """A plan that is about to end."""
-        return AlarmDescription(
+        ending = AlarmDescription(
             name="TrainingPlanEnding",
             summary=f"A training plan of {self._cluster_name} ends in three days, and its nodes go "
             "with it.",
@@ -111,3 +111,4 @@ class TrainingPlanReminder(Construct):
             evaluation_periods=1,
             datapoints_to_alarm=1,
         )
+        return (ending,)

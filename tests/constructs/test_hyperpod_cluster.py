@@ -13,22 +13,25 @@ from aws_cdk import aws_ec2 as ec2
 from llm_constructs.alarm import AlarmDescription, Severity
 from llm_constructs.data_lake import DataLake
 from llm_constructs.encryption import CustomerKey
-from llm_constructs.hyperpod_cluster import HyperPodCluster, HyperPodNeighbours
-from llm_constructs.hyperpod_permissions import NodeKind
+from llm_constructs.hyperpod_cluster import HyperPodCluster
+from llm_constructs.hyperpod_neighbours import HyperPodNeighbours
 from llm_constructs.hyperpod_settings import LEGACY_FILE
 from llm_constructs.lifecycle_scripts import LifecycleScripts
 from llm_constructs.lustre import LustreFileSystem
+from llm_constructs.node_permission import NodeKind
 from llm_constructs.private_bucket import AccessLogsBucket
 from llm_constructs.s3_location import S3Location
 from llm_constructs.specs.data_lake import LakeArea
 from llm_constructs.specs.hyperpod import HyperPod, Orchestrator
 from llm_constructs.specs.image_updates import ImageUpdates, PatchingStrategy
 from llm_constructs.specs.instance_group import DeepHealthCheck, EfaInterface, InstanceGroup
+from llm_constructs.specs.lifecycle import EfaLustreClient, Lifecycle
 from llm_constructs.specs.lifecycle_settings import EntryPoint, NodeRole
 from llm_constructs.specs.lustre import LustreVolume
 from llm_constructs.specs.problem import SpecificationError
 from llm_constructs.specs.slurm import AccountingDatabase, SlurmConfigStrategy, SlurmSettings
 from llm_constructs.specs.training_plan import TrainingPlan
+from llm_constructs.watched import watched
 from tests.constructs.eks import cluster_in
 from tests.constructs.references import predecessors
 from tests.constructs.rule_packs import lint_findings, open_findings
@@ -70,6 +73,9 @@ TRN2 = InstanceGroup(
 SLURM = HyperPod(
     groups=(CONTROLLER, LOGIN, TRN2),
     mount_path="/shared",
+    lifecycle=Lifecycle(
+        lustre_client=EfaLustreClient(source="s3://tools/efa/client.zip", sha256="0" * 64)
+    ),
     slurm=SlurmSettings(
         strategy=SlurmConfigStrategy.MERGE,
         accounting=AccountingDatabase(endpoint="db.internal", secret_arn=SECRET, key_arn=KEY),
@@ -445,7 +451,11 @@ EKS = {
 def test_a_node_of_slurm_may_do_exactly_this(
     slurm: Template, kind: NodeKind, further: dict[str, Any]
 ) -> None:
-    assert statements_of(slurm, kind) == {**shared_statements(*SLURM_NETWORK), **further}
+    client = {
+        "FetchLustreClient": (["s3:GetObject"], ["arn:<AWS::Partition>:s3:::tools/efa/client.zip"])
+    }
+    shared = shared_statements(*SLURM_NETWORK)
+    assert statements_of(slurm, kind) == {**shared, **client, **further}
 
 
 def test_a_node_of_eks_may_do_exactly_this(on_eks: Template) -> None:
@@ -679,7 +689,11 @@ def test_what_happens_to_nodes_is_matched_for_this_cluster_alone(slurm: Template
 def alarms_of(spec: HyperPod) -> dict[str, AlarmDescription]:
     stack = cdk.Stack(app(), "Test", env=ENVIRONMENT)
     cluster = cluster_of(stack, spec, neighbours_in(stack, eks=spec is ON_EKS))
-    return {alarm.name: alarm for alarm in cluster.alarms}
+    return {
+        alarm.name: alarm
+        for construct in watched("training", cluster).constructs
+        for alarm in construct.alarms
+    }
 
 
 def test_a_broken_node_pages_only_where_nobody_replaces_it() -> None:
