@@ -14,6 +14,7 @@ STACKS = (
     "llm-dev-network",
     "llm-dev-observability",
     "llm-dev-serving",
+    "llm-dev-training",
     "llm-prod-data",
     "llm-prod-eks",
     "llm-prod-gateway",
@@ -21,12 +22,14 @@ STACKS = (
     "llm-prod-observability",
     "llm-prod-replica",
     "llm-prod-serving",
+    "llm-prod-training",
     "llm-staging-data",
     "llm-staging-eks",
     "llm-staging-gateway",
     "llm-staging-network",
     "llm-staging-observability",
     "llm-staging-serving",
+    "llm-staging-training",
 )
 
 

@@ -219,6 +219,20 @@ def conditions_of(template: Template, kind: NodeKind, sid: str) -> Any:
     raise AssertionError(sid)
 
 
+def keys_in(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return {*value, *(key for item in value.values() for key in keys_in(item))}
+    return {key for item in value for key in keys_in(item)} if isinstance(value, list) else set()
+
+
+def test_nothing_is_declared_that_hyperpod_changes_by_itself(
+    slurm: Template, on_eks: Template
+) -> None:
+    # The read-only properties of CloudFormation's schema.
+    changing = {"CurrentCount", "NextPatchDate", "ClusterStatus", "CreationTime", "FailureMessage"}
+    assert not changing & (keys_in(properties_of(slurm)) | keys_in(properties_of(on_eks)))
+
+
 def test_nodes_are_provisioned_continuously_and_replaced_when_they_break(
     slurm: Template, on_eks: Template
 ) -> None:

@@ -60,6 +60,18 @@ name = "research"
 namespaces = ["training"]
 quotas = [{ pool = "gpus", devices = 8 }]
 
+# Nodes of HyperPod in the EKS cluster.
+[training]
+orchestrator = "eks"
+unlisted_kubernetes = true
+auto_scaling = true
+
+[[training.groups]]
+name = "p5"
+instance_type = "p5.48xlarge"
+fallback_types = ["p5en.48xlarge"]
+count = 1
+
 [[gateway.models]]
 alias = "fast"
 model_id = "us.amazon.nova-2-lite-v1:0"
@@ -85,6 +97,19 @@ retention_days = 100
 region = "eu-west-1"
 data_classes = ["corpus", "artifacts", "logs"]
 
+[training]
+
+[[training.groups]]
+name = "controller"
+role = "controller"
+instance_type = "m7i.2xlarge"
+count = 1
+
+[[training.groups]]
+name = "cpu"
+instance_type = "m7i.4xlarge"
+count = 2
+
 [gateway]
 private = true
 
@@ -109,8 +134,8 @@ nat_gateways = "none"
 @pytest.mark.parametrize(
     ("text", "stacks"),
     [
-        (EXISTING_VPC, {"data", "eks", "gateway", "network"}),
-        (CLOSED, {"data", "gateway", "network", "replica"}),
+        (EXISTING_VPC, {"data", "eks", "gateway", "network", "training"}),
+        (CLOSED, {"data", "gateway", "network", "replica", "training"}),
         (NETWORK_ALONE, {"network"}),
     ],
     ids=["existing VPC", "closed", "network alone"],
