@@ -465,9 +465,7 @@ EKS = {
 def test_a_node_of_slurm_may_do_exactly_this(
     slurm: Template, kind: NodeKind, further: dict[str, Any]
 ) -> None:
-    client = {
-        "FetchLustreClient": (["s3:GetObject"], ["arn:<AWS::Partition>:s3:::tools/efa/client.zip"])
-    }
+    client = {"FetchLustreClient": (["s3:GetObject"], ["arn:aws:s3:::tools/efa/client.zip"])}
     shared = shared_statements(*SLURM_NETWORK)
     assert statements_of(slurm, kind) == {**shared, **client, **further}
 
