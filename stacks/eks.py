@@ -176,7 +176,8 @@ class EksStack(Layer):
                     *(group.has_efa for group in hyperpod_groups),
                 )
             ),
-            neuron_topology=eks.needs_neuron_topology,
+            neuron_topology=eks.needs_neuron_topology
+            or _has_several_neuron_devices(hyperpod_groups),
             neuron_problems=not repairs,
         )
         if eks.cluster.gpu_monitoring is GpuMonitoring.PROMETHEUS and DeviceKind.NVIDIA in kinds:
@@ -286,3 +287,11 @@ def _accelerator_subnet(network: Network) -> ec2.ISubnet:
     subnet = network.accelerator_subnet
     assert subnet is not None, "the schema of the environment requires one"  # noqa: S101
     return subnet
+
+
+def _has_several_neuron_devices(groups: Sequence[InstanceGroup]) -> bool:
+    return any(
+        row.device_kind is DeviceKind.NEURON and row.accelerator_count > 1
+        for group in groups
+        for row in group.rows
+    )
