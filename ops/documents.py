@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from config import reference
-from ops import accelerator_catalogue
+from ops import accelerator_catalogue, alarm_catalogue
 from ops.architecture import diagram
 from ops.assembly import Finding, findings
+from ops.dashboard_picture import pictures
 from ops.preflight import policy
 from ops.preflight.run import CHECKS
 
@@ -39,6 +40,7 @@ def docs(
 ) -> None:
     """Write the generated pages anew. It needs an assembly of every environment."""
     for name, content in generated(assembly).items():
+        (ROOT / name).parent.mkdir(exist_ok=True)
         (ROOT / name).write_text(content, encoding="utf-8")
         typer.echo(f"wrote {name}")
 
@@ -54,6 +56,8 @@ def generated(assembly: Path) -> Mapping[str, str]:
         accelerator_catalogue.PAGE_FILE: accelerator_catalogue.page(),
         "docs/security-exceptions.md": security_exceptions(findings(assembly)),
         "docs/architecture.svg": diagram(assembly),
+        alarm_catalogue.PAGE_FILE: alarm_catalogue.page(assembly),
+        **pictures(assembly),
         policy.PAGE_FILE: policy.page(CHECKS),
     }
 

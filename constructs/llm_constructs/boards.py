@@ -9,6 +9,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
+from llm_constructs.alarm import AlarmDescription
 from llm_constructs.layer_alarms import AlarmSettings
 from llm_constructs.signal import LogQuery, Signal
 from llm_constructs.specs.observability import Audience
@@ -134,7 +135,9 @@ class Boards(Construct):
         self, signal: Signal, construct: WatchedConstruct
     ) -> cloudwatch.HorizontalAnnotation | None:
         if signal.threshold is not None:
-            return cloudwatch.HorizontalAnnotation(value=signal.threshold, label="limit")
+            return cloudwatch.HorizontalAnnotation(
+                value=signal.threshold, label="limit", fill=cloudwatch.Shading.ABOVE
+            )
         if signal.alarm is None:
             return None
         for description in construct.alarms:
@@ -142,6 +145,7 @@ class Boards(Construct):
                 return cloudwatch.HorizontalAnnotation(
                     value=self._settings.threshold_of(description),
                     label=f"alarm: {description.severity}",
+                    fill=_bad_side(description),
                 )
         problems = Problems(f"signal {signal.title}")
         problems.add(
@@ -151,6 +155,14 @@ class Boards(Construct):
             "Name one of the same construct, or give a threshold.",
         )
         raise problems.error()
+
+
+def _bad_side(description: AlarmDescription) -> cloudwatch.Shading:
+    below = (
+        cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+        cloudwatch.ComparisonOperator.LESS_THAN_OR_EQUAL_TO_THRESHOLD,
+    )
+    return cloudwatch.Shading.BELOW if description.comparison in below else cloudwatch.Shading.ABOVE
 
 
 def _appears(layer: WatchedLayer, audience: Audience) -> bool:

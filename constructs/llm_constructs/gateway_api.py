@@ -17,6 +17,7 @@ from constructs import Construct
 
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.gateway_responses import add_error_responses
+from llm_constructs.log_protection import masked_secrets
 from llm_constructs.log_retention import retention_of
 from llm_constructs.nag import acknowledge
 from llm_constructs.specs.gateway import DEFAULT_PLAN, Gateway, Throttle
@@ -193,6 +194,7 @@ class GatewayApi(Construct):
             encryption_key=self._key,
             retention=retention_of(self._gateway.log_retention_days),
             removal_policy=self._removal_policy,
+            data_protection_policy=masked_secrets(),
         )
 
     def _log_executions(self) -> None:

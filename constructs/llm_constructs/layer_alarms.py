@@ -128,7 +128,10 @@ class LayerAlarms(Construct):
             else description.summary
         )
         folder = self._settings.runbooks_url or RUNBOOKS
-        where = f"Environment: {self._settings.environment}, layer: {self._layer.name}."
+        where = (
+            f"Environment: {self._settings.environment}, layer: {self._layer.name}, "
+            f"alarm: {description.name}."
+        )
         return "\n\n".join(
             (
                 summary,

@@ -55,6 +55,9 @@ def _capacity(
         comparison=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
         severity=severity,
         runbook="lustre-free-capacity",
+        treat_missing_data=cloudwatch.TreatMissingData.MISSING,
+        missing_data_reason="FSx emits it every minute. When it does not, nothing is known, and "
+        "what was known last stays.",
         evaluation_periods=15,
         datapoints_to_alarm=15,
     )

@@ -24,6 +24,7 @@ from llm_constructs.network_watch import (
     describe_nat_signals,
 )
 from llm_constructs.private_bucket import AccessLogsBucket, NotReplicated, PrivateBucket
+from llm_constructs.restriction_log import keep_restriction_log
 from llm_constructs.service_role import ServiceRole
 from llm_constructs.signal import LogQuery, Signal
 from llm_constructs.specs.addresses import ZONE_SLOTS, AddressPlan
@@ -72,7 +73,13 @@ class Network(Construct):
         self.accelerator_subnet: ec2.ISubnet | None
         if isinstance(vpc, NewVpc):
             self.vpc, self.accelerator_subnet = self._make_vpc(vpc)
-            self._make_flow_logs(flow_logs or FlowLogs())
+            key = self._make_flow_logs(flow_logs or FlowLogs())
+            keep_restriction_log(
+                self,
+                "RestrictionLogs",
+                encryption_key=key,
+                removal_policy=self._removal_policy,
+            )
         else:
             self.vpc, self.accelerator_subnet = self._import_vpc(vpc)
         self.accelerator_zone = vpc.accelerator_zone
@@ -187,13 +194,14 @@ class Network(Construct):
             subnets.append(self.accelerator_subnet)
         return [subnet.route_table.route_table_id for subnet in subnets]
 
-    def _make_flow_logs(self, spec: FlowLogs) -> None:
+    def _make_flow_logs(self, spec: FlowLogs) -> CustomerKey:
         key = CustomerKey(
             self,
             "FlowLogsKey",
             description="Encrypts the flow logs of the VPC",
             removal_policy=self._removal_policy,
         )
+        key.allow_log_groups()
         if spec.destination is FlowLogDestination.CLOUDWATCH:
             destination = self._flow_log_group(spec, key)
         else:
@@ -205,9 +213,9 @@ class Network(Construct):
             destination=destination,
             max_aggregation_interval=ec2.FlowLogMaxAggregationInterval.ONE_MINUTE,
         )
+        return key
 
     def _flow_log_group(self, spec: FlowLogs, key: CustomerKey) -> ec2.FlowLogDestination:
-        key.allow_log_groups()
         group = logs.LogGroup(
             self,
             "FlowLogs",

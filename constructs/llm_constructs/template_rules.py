@@ -6,8 +6,7 @@ milliseconds where an aspect over the construct tree takes hundreds (docs/perfor
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,22 +19,10 @@ from aws_cdk import (
     PolicyViolation,
 )
 
+from llm_constructs.dashboard_rules import legal_dashboard
 from llm_constructs.specs.lustre import DeploymentType, LustreVersion, LustreVolume
 from llm_constructs.specs.problem import SpecificationError
-
-Properties = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One thing that a resource has wrong: where in its properties, why, and what to do."""
-
-    location: str
-    reason: str
-    remedy: str
-
-
-Rule = Callable[[Properties], Iterator[Violation]]
+from llm_constructs.template_violation import Properties, Rule, Violation
 
 
 def legal_lustre_file_system(properties: Properties) -> Iterator[Violation]:
@@ -109,52 +96,12 @@ def ordered_bounds(location: str, smallest: str, largest: str) -> Rule:
     return rule
 
 
-def readable_dashboard(properties: Properties) -> Iterator[Violation]:
-    """Refuse dashboards whose body is not JSON with widgets.
-
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
-    """
-    body = _text(properties.get("DashboardBody", ""))
-    try:
-        content = json.loads(body)
-    except json.JSONDecodeError as error:
-        yield Violation("DashboardBody", f"It is not JSON ({error}).", "Correct the body.")
-        return
-    widgets = content.get("widgets") if isinstance(content, dict) else None
-    if not isinstance(widgets, list):
-        yield Violation(
-            "DashboardBody", "It has no list of widgets.", 'Give it {"widgets": [...]}.'
-        )
-        return
-    for number, widget in enumerate(widgets):
-        if not isinstance(widget, dict) or "type" not in widget or "properties" not in widget:
-            yield Violation(
-                "DashboardBody",
-                f"Widget {number} has no type or no properties.",
-                "Every widget needs both.",
-            )
-
-
-def _text(value: object) -> str:
-    """Return a template's string with a digit in the place of each intrinsic function.
-
-    A digit is legal inside JSON strings and where JSON has numbers.
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping) and "Fn::Join" in value:
-        separator, parts = value["Fn::Join"]
-        joined: str = separator.join(_text(part) for part in parts)
-        return joined
-    return "0"
-
-
 RULES: Mapping[str, Sequence[Rule]] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": (
         ordered_bounds("", "MinCapacity", "MaxCapacity"),
     ),
     "AWS::AutoScaling::AutoScalingGroup": (ordered_bounds("", "MinSize", "MaxSize"),),
-    "AWS::CloudWatch::Dashboard": (readable_dashboard,),
+    "AWS::CloudWatch::Dashboard": (legal_dashboard,),
     "AWS::EKS::Nodegroup": (
         ordered_bounds("ScalingConfig", "MinSize", "MaxSize"),
         ordered_bounds("ScalingConfig", "DesiredSize", "MaxSize"),

@@ -21,6 +21,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
+from aws_cdk.aws_cloudwatch import TreatMissingData
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,9 +29,11 @@ from gateway.server import IDLE_CONNECTION
 from gateway.settings import BY_ITSELF, Settings
 from llm_constructs.gateway_service import LONGEST_CALL, PORT, GatewayService
 from llm_constructs.specs.gateway_service import FARGATE_MEMORY_MIB, ServiceCapacity
+from llm_constructs.specs.observability import Audience
 from llm_constructs.specs.problem import SpecificationError
 from tests.constructs.rule_packs import lint_findings, open_findings
-from tests.constructs.synthesis import Template, synthesised
+from tests.constructs.synthesis import ENVIRONMENT as STACK_ENVIRONMENT
+from tests.constructs.synthesis import Template, app, synthesised
 from tests.lambdas.gateway.stack import MODELS
 
 DOCKERFILE = Path(__file__).parents[2] / "lambdas" / "gateway" / "Dockerfile"
@@ -366,3 +369,20 @@ def status_of(url: str, server: subprocess.Popen[bytes]) -> int:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 server.wait(0.1)
     pytest.fail(f"No answer from {url}; the server's exit code is {server.poll()}.")
+
+
+def test_containers_are_watched_from_the_load_balancer_to_the_processor() -> None:
+    stack = cdk.Stack(app(), "Test", env=STACK_ENVIRONMENT)
+    made = gateway(stack, capacity=ServiceCapacity(maximum_tasks=7))
+
+    alarms = {it.name: it for it in made.alarms}
+    assert set(alarms) == {
+        *("GatewayServiceServerErrors", "GatewayServiceDown"),
+        *("GatewayServiceUnhealthy", "GatewayServiceBusy"),
+    }
+    assert alarms["GatewayServiceDown"].treat_missing_data == TreatMissingData.BREACHING
+    assert {it.audience for it in made.signals} == {Audience.SERVICE}
+    (containers,) = [it for it in made.signals if it.title == "Containers"]
+    assert containers.threshold == 7
+    named = {it.alarm for it in made.signals if it.alarm}
+    assert named <= set(alarms)

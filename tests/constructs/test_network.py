@@ -21,7 +21,7 @@ from llm_constructs.specs.network import (
 )
 from stacks.checks import add_checks
 from stacks.platform import CDK_JSON, flags_of
-from tests.constructs.synthesis import ENVIRONMENT, ZONES, Template, synthesised
+from tests.constructs.synthesis import ENVIRONMENT, ZONES, Template, app, synthesised
 
 CIDR = "10.60.0.0/16"
 PLAN = AddressPlan.of(CIDR)
@@ -224,7 +224,11 @@ def test_every_capability_gets_all_of_its_endpoints() -> None:
 
 
 def test_flow_logs_go_to_an_encrypted_log_group(default: Template) -> None:
-    group = default.only("AWS::Logs::LogGroup")
+    (group,) = [
+        it["Properties"]
+        for key, it in default.of_type("AWS::Logs::LogGroup").items()
+        if key.startswith("NetworkFlowLogs")
+    ]
     assert group["RetentionInDays"] == 365
     key_id = group["KmsKeyId"]["Fn::GetAtt"][0]
     statements = default.resources[key_id]["Properties"]["KeyPolicy"]["Statement"]
@@ -234,6 +238,29 @@ def test_flow_logs_go_to_an_encrypted_log_group(default: Template) -> None:
     flow_log = default.only("AWS::EC2::FlowLog")
     assert flow_log["TrafficType"] == "ALL"
     assert flow_log["MaxAggregationInterval"] == 60
+
+
+def test_the_cdks_own_function_writes_to_an_encrypted_log_that_ends(default: Template) -> None:
+    function = default.only("AWS::Lambda::Function")
+    group = default.resources[function["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
+    assert group["RetentionInDays"] == 365
+    assert "KmsKeyId" in group
+
+
+def test_what_is_watched_follows_from_what_there_is() -> None:
+    stack = cdk.Stack(app(), "Test", env=ENVIRONMENT)
+    zones = tuple(ZONES)
+    logged = Network(stack, "Logged", vpc=NewVpc(cidr=CIDR, availability_zones=zones))
+    closed = Network(
+        stack,
+        "Closed",
+        vpc=NewVpc(cidr=CIDR, availability_zones=zones, nat_gateways=NatGateways.CLOSED),
+        flow_logs=FlowLogs(destination=FlowLogDestination.S3),
+    )
+    assert [it.name for it in logged.alarms] == ["NatPortsExhausted", "FlowLogsStopped"]
+    assert len(logged.signals) == 3
+    assert len(logged.queries) == 2
+    assert (closed.alarms, closed.signals, closed.queries) == ((), (), ())
 
 
 def test_flow_logs_can_go_to_an_encrypted_bucket() -> None:

@@ -125,9 +125,9 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
                     [
                         '{"widgets":[{"type":"text","properties":{"markdown":"',
                         {"Ref": "AWS::Region"},
-                        '","n":',
-                        {"Ref": "N"},
-                        "}}]}",
+                        '"},"x":0,"y":',
+                        {"Ref": "Row"},
+                        "}]}",
                     ],
                 ]
             }
