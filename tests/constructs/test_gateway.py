@@ -361,7 +361,7 @@ def test_log_groups_are_encrypted_and_expire(default: Template) -> None:
         assert group["RetentionInDays"] == 365
         assert "KmsKeyId" in group
     protected = [group for group in groups if "DataProtectionPolicy" in group]
-    assert len(protected) == 2
+    assert len(protected) == 4
 
 
 def test_errors_of_api_gateway_itself_look_like_the_applications(default: Template) -> None:
