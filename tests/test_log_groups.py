@@ -14,6 +14,8 @@ NO_TEXT_OF_PEOPLE = {
     "eks ClusterKubectlProviderHandlerLogGroup": "kubectl names objects of this repository.",
     "eks ClusterKubectlProviderframeworkonEventLogGroup": "The CDK's framework passes those on.",
     "eks ClusterLogs": "The control plane's; masking would hide who did what in an audit.",
+    "eks PrometheusScraperLogs": "Names of pods and numbers of samples.",
+    "eks PrometheusWorkspaceLogs": "Expensive queries over metrics, which hold no text.",
     "gateway GatewayFirewallLogs": "Credentials, query and body are left out by WAF itself.",
     "network NetworkFlowLogs": "Addresses and counts of packets.",
     "network NetworkRestrictionLogs": "The CDK's function names a security group.",
