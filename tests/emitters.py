@@ -3,12 +3,14 @@
 import io
 import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from gateway.governance.budget import Usage
 from gateway.governance.identity import Caller
 from gateway.governance.telemetry import RequestMetrics, Telemetry
+from llm_constructs.dashboard_rules import text_of
 
 DOCUMENTED = Path(__file__).with_name("emitted_metrics.toml")
 
@@ -16,9 +18,13 @@ Metric = tuple[str, str, frozenset[str]]
 """Namespace, name, and names of dimensions."""
 
 
-def emitted() -> frozenset[Metric]:
-    """Return every metric that something emits, with each set of its dimensions."""
-    return frozenset((*_documented(), *_of_the_gateway()))
+def emitted(templates: Iterable[Mapping[str, Any]] = ()) -> frozenset[Metric]:
+    """Return every metric that something emits, with each set of its dimensions.
+
+    What ``templates`` themselves emit is part of it: filters that count lines of logs, and
+    schedules that write a metric.
+    """
+    return frozenset((*_documented(), *_of_the_gateway(), *_of_templates(templates)))
 
 
 def own_namespaces() -> frozenset[str]:
@@ -46,3 +52,30 @@ def _of_the_gateway() -> Iterator[Metric]:
         for metric in directive["Metrics"]:
             for dimensions in directive["Dimensions"]:
                 yield directive["Namespace"], metric["Name"], frozenset(dimensions)
+
+
+def _of_templates(templates: Iterable[Mapping[str, Any]]) -> Iterator[Metric]:
+    readers = {
+        "AWS::Logs::MetricFilter": _of_filter,
+        "AWS::Scheduler::Schedule": _of_schedule,
+    }
+    for template in templates:
+        for resource in template.get("Resources", {}).values():
+            if resource["Type"] in readers:
+                yield from readers[resource["Type"]](resource["Properties"])
+
+
+def _of_filter(properties: Mapping[str, Any]) -> Iterator[Metric]:
+    for metric in properties["MetricTransformations"]:
+        dimensions = frozenset(it["Key"] for it in metric.get("Dimensions", ()))
+        yield metric["MetricNamespace"], metric["MetricName"], dimensions
+
+
+def _of_schedule(properties: Mapping[str, Any]) -> Iterator[Metric]:
+    target = properties["Target"]
+    if not text_of(target["Arn"]).endswith(":aws-sdk:cloudwatch:putMetricData"):
+        return
+    written = json.loads(text_of(target["Input"]))
+    for metric in written["MetricData"]:
+        dimensions = frozenset(it["Name"] for it in metric.get("Dimensions", ()))
+        yield written["Namespace"], metric["MetricName"], dimensions

@@ -25,7 +25,6 @@ class Anomaly(StrEnum):
     """Which side of what CloudWatch expects is worth telling."""
 
     ABOVE = "above"
-    BELOW = "below"
     EITHER = "either"
 
 

@@ -18,10 +18,11 @@ from llm_constructs.watched import WatchedLayer
 RUNBOOKS: Final = "docs/runbooks"
 """Where the pages are in the repository."""
 
-MOST_CHILDREN: Final = 100
-"""Alarms that one composite alarm can name.
+MOST_CHILDREN: Final = 60
+"""Alarms that one composite alarm names: its rule has room for 10,240 characters, and names each by
+its ARN, of some 160.
 
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html
 """
 
 SUPPRESSION: Final = Duration.minutes(2)
@@ -29,7 +30,6 @@ SUPPRESSION: Final = Duration.minutes(2)
 
 _OUTSIDE: Final = {
     Anomaly.ABOVE: cloudwatch.ComparisonOperator.GREATER_THAN_UPPER_THRESHOLD,
-    Anomaly.BELOW: cloudwatch.ComparisonOperator.LESS_THAN_LOWER_THRESHOLD,
     Anomaly.EITHER: (cloudwatch.ComparisonOperator.LESS_THAN_LOWER_OR_GREATER_THAN_UPPER_THRESHOLD),
 }
 

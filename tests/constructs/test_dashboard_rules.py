@@ -5,6 +5,8 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llm_constructs.dashboard_rules import legal_dashboard, text_of
 
@@ -119,6 +121,30 @@ def test_the_numbers_of_widgets_and_metrics_are_limited() -> None:
 def test_widgets_that_touch_do_not_overlap() -> None:
     below = {**TEXT, "x": 0, "y": 6, "width": 24}
     assert violations(GRAPH, TEXT, below) == []
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Widgets that stand beside and below one another, as a board lays them out."""
+    placed, top = [], 0
+    for number in draw(st.lists(st.sampled_from([1, 2, 3, 4, 6]), min_size=1, max_size=6)):
+        height = draw(st.integers(1, 10))
+        width = 24 // number
+        placed += [
+            {**TEXT, "x": place * width, "y": top, "width": width, "height": height}
+            for place in range(number)
+        ]
+        top += height
+    return placed
+
+
+@given(rows())
+def test_rows_never_overlap_and_one_widget_moved_up_does(widgets: list[dict[str, Any]]) -> None:
+    assert violations(*widgets) == []
+    last = widgets[-1]
+    if last["y"]:
+        moved = {**last, "y": last["y"] - 1}
+        assert any("overlap" in line for line in violations(*widgets[:-1], moved))
 
 
 def test_what_is_known_at_deployment_counts_as_a_digit() -> None:

@@ -150,8 +150,18 @@ def test_an_alarm_on_a_metric_of_another_region_is_refused() -> None:
 
 def test_more_alarms_than_a_composite_can_name_are_refused() -> None:
     many = [alarm(f"Thing{number}") for number in range(MOST_CHILDREN + 1)]
-    with pytest.raises(SpecificationError, match="page = 101"):
+    with pytest.raises(SpecificationError, match=f"page = {MOST_CHILDREN + 1}"):
         synthesised(lambda stack: build(stack, *many))
+
+
+def test_the_rule_of_a_full_composite_fits() -> None:
+    many = [alarm(f"ThingWithALongNameLikeThoseThatThereAre{it:03}") for it in range(MOST_CHILDREN)]
+    (composite,) = composites(synthesised(lambda stack: build(stack, *many))).values()
+    (_, parts) = composite["AlarmRule"]["Fn::Join"]
+    longest = "arn:aws-us-gov:cloudwatch:ap-southeast-2:111111111111:alarm:llm-prod-observability-"
+    names = [f"{longest}{it['Fn::GetAtt'][0]}-1A2B3C4D5E6F" for it in parts if isinstance(it, dict)]
+    assert len(names) == MOST_CHILDREN
+    assert sum(map(len, names)) + sum(len(it) for it in parts if isinstance(it, str)) <= 10_240
 
 
 def test_topics_are_encrypted_and_take_messages_of_this_accounts_alarms_alone(
