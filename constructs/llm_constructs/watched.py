@@ -42,14 +42,11 @@ def watched(name: str, stack: Construct) -> WatchedLayer:
 
 def _watched(stack: Construct) -> Iterator[WatchedConstruct]:
     for construct in stack.node.find_all():
-        described = WatchedConstruct(
-            _name(construct, stack),
-            _all_of(construct, "alarms", AlarmDescription),
-            _all_of(construct, "signals", Signal),
-            _all_of(construct, "queries", LogQuery),
-        )
-        if described.alarms or described.signals or described.queries:
-            yield described
+        alarms = _all_of(construct, "alarms", AlarmDescription)
+        signals = _all_of(construct, "signals", Signal)
+        queries = _all_of(construct, "queries", LogQuery)
+        if alarms or signals or queries:
+            yield WatchedConstruct(_name(construct, stack), alarms, signals, queries)
 
 
 def _all_of(construct: IConstruct, attribute: str, kind: type[T]) -> tuple[T, ...]:
