@@ -35,7 +35,7 @@ IAM_PREFIX = "/iam"
 
 _OPEN_PATHS = ("health", "openapi.json")
 
-_ACCESS_LOG = {
+ACCESS_LOG = {
     "requestId": apigateway.AccessLogField.context_request_id(),
     "time": apigateway.AccessLogField.context_request_time_epoch(),
     "method": apigateway.AccessLogField.context_http_method(),
@@ -404,7 +404,7 @@ def _only_from(endpoint: ec2.InterfaceVpcEndpoint) -> iam.PolicyDocument:
 
 
 def _access_log_line() -> str:
-    members = ",".join(f'"{name}":"{value}"' for name, value in _ACCESS_LOG.items())
+    members = ",".join(f'"{name}":"{value}"' for name, value in ACCESS_LOG.items())
     return f"{{{members}}}"
 
 
