@@ -1,6 +1,5 @@
 """What to watch on the gateway's containers."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from aws_cdk import Duration
@@ -10,6 +9,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 
 from llm_constructs.alarm import AlarmDescription, Severity
 from llm_constructs.gateway_alarms import SERVER_ERROR_SHARE
+from llm_constructs.load_balancer_metrics import LoadBalancerMetrics
 from llm_constructs.signal import Signal
 from llm_constructs.specs.observability import Audience
 
@@ -20,10 +20,9 @@ _SECTION: Final = "Gateway: containers"
 _ABOVE: Final = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
 
 
-class ServiceMetrics:
+class ServiceMetrics(LoadBalancerMetrics):
     """The metrics of the load balancer ``balancer``, its targets and the tasks of ``service``.
 
-    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html,
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/available-metrics.html
     """
 
@@ -34,24 +33,21 @@ class ServiceMetrics:
         targets: elbv2.ApplicationTargetGroup,
         service: ecs.FargateService,
     ) -> None:
-        self._balancer = {"LoadBalancer": balancer.load_balancer_full_name}
-        self._targets = {**self._balancer, "TargetGroup": targets.target_group_full_name}
+        super().__init__(balancer, targets)
         self._tasks = {
             "ClusterName": service.cluster.cluster_name,
             "ServiceName": service.service_name,
         }
 
-    def of_balancer(self, name: str, statistic: str) -> cloudwatch.Metric:
-        """Return a metric of the load balancer, over one minute."""
-        return _metric("AWS/ApplicationELB", name, self._balancer, statistic)
-
-    def of_targets(self, name: str, statistic: str) -> cloudwatch.Metric:
-        """Return a metric of the targets, over one minute."""
-        return _metric("AWS/ApplicationELB", name, self._targets, statistic)
-
     def of_tasks(self, name: str, statistic: str) -> cloudwatch.Metric:
         """Return a metric of the tasks, over one minute."""
-        return _metric("AWS/ECS", name, self._tasks, statistic)
+        return cloudwatch.Metric(
+            namespace="AWS/ECS",
+            metric_name=name,
+            dimensions_map=self._tasks,
+            statistic=statistic,
+            period=Duration.minutes(1),
+        )
 
     def server_errors(self) -> cloudwatch.MathExpression:
         """Return the share of requests that the tasks or the load balancer failed."""
@@ -66,18 +62,6 @@ class ServiceMetrics:
             label="server errors",
             period=Duration.minutes(1),
         )
-
-
-def _metric(
-    namespace: str, name: str, dimensions: Mapping[str, str], statistic: str
-) -> cloudwatch.Metric:
-    return cloudwatch.Metric(
-        namespace=namespace,
-        metric_name=name,
-        dimensions_map=dict(dimensions),
-        statistic=statistic,
-        period=Duration.minutes(1),
-    )
 
 
 def describe_alarms(metrics: ServiceMetrics) -> tuple[AlarmDescription, ...]:

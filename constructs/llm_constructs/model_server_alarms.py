@@ -4,9 +4,9 @@ from typing import Final
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 
 from llm_constructs.alarm import AlarmDescription, Severity
+from llm_constructs.load_balancer_metrics import LoadBalancerMetrics
 from llm_constructs.specs.model_server import ModelServer
 
 SERVER_ERROR_SHARE: Final = 0.02
@@ -18,23 +18,20 @@ SLOW_FACTOR: Final = 6
 Streams begin with their first token; other answers begin when they are complete.
 """
 
-_FIVE_MINUTES: Final = Duration.minutes(5)
 _ABOVE: Final = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
 
 
 def describe_alarms(
-    server: ModelServer,
-    balancer: elbv2.ApplicationLoadBalancer,
-    targets: elbv2.ApplicationTargetGroup,
+    server: ModelServer, metrics: LoadBalancerMetrics
 ) -> tuple[AlarmDescription, ...]:
     """Describe a model's alarms; one that sleeps is not missed by the one for its absence."""
     title = pascal_case(server.name)
-    absence = (_no_target(server, title, targets),) if server.scaling.minimum else ()
+    absence = (_no_target(server, title, metrics),) if server.scaling.minimum else ()
     return (
         AlarmDescription(
             name=f"ModelServerErrors{title}",
             summary=f"More than {SERVER_ERROR_SHARE:.0%} of the calls to {server.name} fail.",
-            metric=error_share(server, balancer, targets),
+            metric=error_share(server, metrics),
             threshold=SERVER_ERROR_SHARE,
             comparison=_ABOVE,
             severity=Severity.PAGE,
@@ -43,7 +40,7 @@ def describe_alarms(
         AlarmDescription(
             name=f"ModelSlow{title}",
             summary=f"{server.name} takes long to begin its answers.",
-            metric=targets.metrics.target_response_time(statistic="p90", period=_FIVE_MINUTES),
+            metric=metrics.of_targets("TargetResponseTime", "p90", minutes=5),
             threshold=server.scaling.first_token_seconds * SLOW_FACTOR,
             comparison=_ABOVE,
             severity=Severity.TICKET,
@@ -58,13 +55,11 @@ def pascal_case(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("-"))
 
 
-def _no_target(
-    server: ModelServer, title: str, targets: elbv2.ApplicationTargetGroup
-) -> AlarmDescription:
+def _no_target(server: ModelServer, title: str, metrics: LoadBalancerMetrics) -> AlarmDescription:
     return AlarmDescription(
         name=f"ModelUnavailable{title}",
         summary=f"No copy of {server.name} answers.",
-        metric=targets.metrics.healthy_host_count(statistic="Maximum", period=Duration.minutes(1)),
+        metric=metrics.of_targets("HealthyHostCount", "Maximum"),
         threshold=1,
         comparison=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
         severity=Severity.PAGE,
@@ -74,23 +69,19 @@ def _no_target(
     )
 
 
-def error_share(
-    server: ModelServer,
-    balancer: elbv2.ApplicationLoadBalancer,
-    targets: elbv2.ApplicationTargetGroup,
-) -> cloudwatch.IMetric:
+def error_share(server: ModelServer, metrics: LoadBalancerMetrics) -> cloudwatch.IMetric:
     """Return the share of calls that failed; the 503 that wakes a sleeping model is no failure."""
-    failed = {"target": targets.metrics.http_code_target(elbv2.HttpCodeTarget.TARGET_5XX_COUNT)}
+    failed = {"target": metrics.of_targets("HTTPCode_Target_5XX_Count", "Sum", minutes=5)}
     if server.scaling.minimum:
-        failed["balancer"] = balancer.metrics.http_code_elb(elbv2.HttpCodeElb.ELB_5XX_COUNT)
+        failed["balancer"] = metrics.of_balancer("HTTPCode_ELB_5XX_Count", "Sum", minutes=5)
     errors = " + ".join(f"FILL({name}, 0)" for name in failed)
     return cloudwatch.MathExpression(
         # Calls that reach no target are not among its requests.
         expression=f"({errors}) / ({errors} + FILL(answered, 0) + 1)",
         using_metrics={
             **failed,
-            "answered": targets.metrics.http_code_target(elbv2.HttpCodeTarget.TARGET_2XX_COUNT),
+            "answered": metrics.of_targets("HTTPCode_Target_2XX_Count", "Sum", minutes=5),
         },
         label=f"Failed share of {server.name}",
-        period=_FIVE_MINUTES,
+        period=Duration.minutes(5),
     )

@@ -2,30 +2,24 @@
 
 from typing import Final
 
-from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 
+from llm_constructs.load_balancer_metrics import LoadBalancerMetrics
 from llm_constructs.model_server_alarms import error_share, pascal_case
 from llm_constructs.signal import Signal
 from llm_constructs.specs.model_server import ModelServer
 from llm_constructs.specs.observability import Audience
 
-_MINUTE: Final = Duration.minutes(1)
 _SECTION: Final = "Models on the cluster"
 
 
-def describe_signals(
-    server: ModelServer,
-    balancer: elbv2.ApplicationLoadBalancer,
-    targets: elbv2.ApplicationTargetGroup,
-) -> tuple[Signal, ...]:
+def describe_signals(server: ModelServer, metrics: LoadBalancerMetrics) -> tuple[Signal, ...]:
     """Describe a model's calls, failures and delays, and how many of its copies answer."""
     title = pascal_case(server.name)
-    requests = targets.metrics.request_count(statistic="Sum", period=_MINUTE)
-    copies = targets.metrics.healthy_host_count(statistic="Maximum", period=_MINUTE)
+    requests = metrics.of_targets("RequestCount", "Sum")
+    copies = metrics.of_targets("HealthyHostCount", "Maximum")
     delays = {
-        statistic: targets.metrics.target_response_time(statistic=statistic, period=_MINUTE)
+        statistic: metrics.of_targets("TargetResponseTime", statistic)
         for statistic in ("p50", "p90", "p99")
     }
     return (
@@ -33,7 +27,7 @@ def describe_signals(
         _service(
             f"Failed share of {server.name}",
             "share",
-            error_share(server, balancer, targets),
+            error_share(server, metrics),
             alarm=f"ModelServerErrors{title}",
         ),
         _service(

@@ -15,6 +15,7 @@ from llm_constructs import model_router, vllm
 from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.kubectl import KubernetesObject
+from llm_constructs.load_balancer_metrics import LoadBalancerMetrics
 from llm_constructs.model_load_balancer import ModelLoadBalancer
 from llm_constructs.model_server_alarms import describe_alarms
 from llm_constructs.model_server_pod import LEAVING_SECONDS, PodSite
@@ -105,12 +106,9 @@ class VllmServer(Construct):
         self.endpoint = ModelEndpoint(
             model=server.name, base_url=f"https://{self._host}/v1", api_key=self.api_key
         )
-        self.alarms = describe_alarms(
-            server, self.balancer.load_balancer, self.balancer.target_group
-        )
-        self.signals = describe_signals(
-            server, self.balancer.load_balancer, self.balancer.target_group
-        )
+        metrics = LoadBalancerMetrics(self.balancer.load_balancer, self.balancer.target_group)
+        self.alarms = describe_alarms(server, metrics)
+        self.signals = describe_signals(server, metrics)
         self._apply_objects(node_labels)
 
     @property
