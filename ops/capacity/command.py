@@ -201,6 +201,9 @@ def _tell_existing(bought: purchase.Purchase) -> None:
 
 def _chosen(found: Found, offering_id: str) -> Offering:
     for offering in found.offerings:
+        if offering.offering_id == offering_id and offering.owned:
+            tell(f"The account has {offering_id} already: name it in the file. Nothing was bought.")
+            raise typer.Exit(FAILED)
         if offering.offering_id == offering_id:
             return offering
     for remark in found.remarks:
@@ -290,6 +293,7 @@ def _document(environment: Environment, found: Found) -> dict[str, Any]:
                 else str(offering.per_accelerator_hour),
                 "currency": offering.currency,
                 "fits": list(offering.fits),
+                "owned": offering.owned,
                 "remark": _remark(environment, offering),
             }
             for offering in found.offerings

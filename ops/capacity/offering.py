@@ -39,6 +39,8 @@ class Offering:
     """What can run on it."""
     zone_id: str | None = None
     remark: str = ""
+    owned: bool = False
+    """Whether the account has it already, so that there is nothing to buy."""
 
     @property
     def per_accelerator_hour(self) -> Decimal | None:

@@ -10,6 +10,7 @@ from llm_constructs.specs.capacity_block import MOST_BLOCK_NODES
 from llm_constructs.specs.instance_type import CapacityOption
 from ops.aws_account import Account, Call, RefusedError
 from ops.capacity.offering import Offering, Source, amount
+from ops.capacity.owned import owned_offerings
 from ops.capacity.request import CapacityRequest, now
 from ops.preflight.zones import DESCRIBE_OFFERINGS, zone_ids
 from ops.price.rates import Rates
@@ -47,11 +48,13 @@ def search(
 ) -> Found:
     """Return what ``sources`` offer, the cheapest accelerator-hour first.
 
-    A seller that refuses becomes a remark, and the others are asked nevertheless.
+    A seller that refuses becomes a remark, and the others are asked nevertheless. Beside what is
+    sold on demand stands what the account has reserved and does not use.
     """
     offerings: list[Offering] = []
     remarks: list[str] = []
-    for source in sources:
+    asked = tuple(sources)
+    for source in asked:
         reason = _not_asked(source, request)
         if reason is not None:
             remarks.append(f"{source}: {reason}")
@@ -67,6 +70,8 @@ def search(
                 f"{source}: Nothing is offered. Widen the window, or ask for fewer instances, "
                 "fewer hours or other zones."
             )
+    if Source.ON_DEMAND in asked:
+        offerings += _owned(request, account, remarks)
     named = _with_zone_ids(offerings, account, remarks)
     return Found(tuple(sorted(named, key=lambda offering: offering.sort_key)), tuple(remarks))
 
@@ -199,6 +204,14 @@ _ASK: Final = {
     Source.CAPACITY_BLOCK: _capacity_blocks,
     Source.ON_DEMAND: _on_demand,
 }
+
+
+def _owned(request: CapacityRequest, account: Account, remarks: list[str]) -> list[Offering]:
+    try:
+        return [o for o in owned_offerings(request, account) if request.takes(o.zone)]
+    except RefusedError as refused:
+        remarks.append(f"Reservations of the account: {refused}")
+        return []
 
 
 def _with_zone_ids(

@@ -90,11 +90,11 @@ class AddonVersionsCheck:
         for addon in pinned:
             versions = offered.get(addon.name, [])
             if addon.version not in versions:
-                newest = f"The newest is {versions[0]}." if versions else "It lists none at all."
+                first = f"It lists {versions[0]} first." if versions else "It lists none at all."
                 yield Finding(
                     addon.name,
                     f"EKS does not offer {addon.version} for Kubernetes {eks.cluster.version}. "
-                    f"{newest}",
+                    f"{first}",
                     "Pin a version that it offers in llm_constructs/specs/cluster_addon.py.",
                 )
 

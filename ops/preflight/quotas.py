@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from config import Environment
@@ -133,8 +133,9 @@ class QuotasCheck:
 
     def findings(self, environment: Environment, account: Account) -> Iterator[Finding]:
         """Compare every need with the quota's applied value."""
+        listed = _Listed(account)
         for need in needs(environment):
-            value = self._value(account, need.quota)
+            value = listed.smallest(need.quota) if not need.quota.code else _applied(account, need)
             if value is None:
                 yield Finding(
                     need.quota.name,
@@ -162,23 +163,30 @@ class QuotasCheck:
             )
         return f"{ask}, or lower the limits in the file. Accelerators take days to be granted."
 
-    @staticmethod
-    def _value(account: Account, quota: Quota) -> float | None:
-        if not quota.code:
-            return _smallest_named(account, quota)
-        try:
-            answer = account.call(GET_QUOTA, ServiceCode=quota.service, QuotaCode=quota.code)
-        except RefusedError as refused:
-            if refused.code == "NoSuchResourceException":
-                return None
-            raise
-        return float(answer["Quota"]["Value"])
+
+def _applied(account: Account, need: Need) -> float | None:
+    quota = need.quota
+    try:
+        answer = account.call(GET_QUOTA, ServiceCode=quota.service, QuotaCode=quota.code)
+    except RefusedError as refused:
+        if refused.code == "NoSuchResourceException":
+            return None
+        raise
+    return float(answer["Quota"]["Value"])
 
 
-def _smallest_named(account: Account, quota: Quota) -> float | None:
-    values = [
-        float(found["Value"])
-        for found in account.items(LIST_QUOTAS, "Quotas", ServiceCode=quota.service)
-        if re.search(quota.pattern, found["QuotaName"])
-    ]
-    return min(values, default=None)
+@dataclass
+class _Listed:
+    """The quotas of services by name, each service listed once: some have thousands."""
+
+    account: Account
+    _by_service: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
+
+    def smallest(self, quota: Quota) -> float | None:
+        if quota.service not in self._by_service:
+            self._by_service[quota.service] = [
+                (found["QuotaName"], float(found["Value"]))
+                for found in self.account.items(LIST_QUOTAS, "Quotas", ServiceCode=quota.service)
+            ]
+        named = self._by_service[quota.service]
+        return min((value for name, value in named if re.search(quota.pattern, name)), default=None)

@@ -273,6 +273,46 @@ def test_hours_that_are_no_days_leave_blocks_out_with_the_next_that_are(
     assert aws.called("DescribeCapacityBlockOfferings") == []
 
 
+FREE = {"State": "active", "AvailableInstanceCount": 4, "InstanceType": "p5en.48xlarge"}
+
+
+def owned_ids(aws: AwsOnLoopback, **changes: Any) -> list[str]:
+    found = {"CapacityReservations": [reservation(**{**FREE, **changes})]}
+    aws.answer("ec2", "DescribeCapacityReservations", found)
+    return [o["offering_id"] for o in compared(*P5EN)["offerings"] if o["owned"]]
+
+
+def test_what_the_account_has_and_does_not_use_comes_first_and_costs_nothing(
+    aws: AwsOnLoopback,
+) -> None:
+    assert owned_ids(aws) == ["cr-0123456789abcdef0"]
+    first = compared(*P5EN)["offerings"][0]
+    assert (first["source"], first["total"]) == ("on-demand", "0")
+    assert first["remark"] == "the account pays for it already; 4 of 4 are free"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"AvailableInstanceCount": 3},
+        {"EndDate": datetime(2027, 1, 15, tzinfo=UTC)},
+    ],
+)
+def test_a_reservation_without_room_for_all_or_long_enough_is_left_out(
+    aws: AwsOnLoopback, changes: dict[str, Any]
+) -> None:
+    assert owned_ids(aws, **changes) == []
+
+
+def test_a_reservation_that_has_not_begun_is_free_and_one_without_an_end_lasts(
+    aws: AwsOnLoopback,
+) -> None:
+    assert owned_ids(aws, State="scheduled", AvailableInstanceCount=0) != []
+    unlimited = {key: value for key, value in reservation(**FREE).items() if key != "EndDate"}
+    aws.answer("ec2", "DescribeCapacityReservations", {"CapacityReservations": [unlimited]})
+    assert any(offering["owned"] for offering in compared(*P5EN)["offerings"])
+
+
 BLOCK = ("--source", "capacity-block", "--offering", "cbr-1", "--name", "next-run")
 PLAN = ("--source", "training-plan", "--offering", "tpo-1", "--name", "next-run")
 
@@ -459,6 +499,20 @@ def test_a_reservation_on_demand_ends_and_names_its_launches(
     assert (bought["InstanceMatchCriteria"], bought["EndDateType"]) == ("targeted", "limited")
     assert bought["ClientToken"] == "next-run"
     assert 'reservation_ids = ["cr-0123456789abcdef0"]' in result.stdout
+
+
+@pytest.mark.usefixtures("person")
+def test_what_the_account_has_is_not_for_sale(aws: AwsOnLoopback) -> None:
+    def described(parameters: Parameters) -> dict[str, Any]:
+        by_tag = any(f["Name"].startswith("tag:") for f in parameters["Filters"])
+        return {"CapacityReservations": [] if by_tag else [reservation(**FREE)]}
+
+    aws.answer("ec2", "DescribeCapacityReservations", described)
+    own = ("--source", "on-demand", "--offering", "cr-0123456789abcdef0", "--name", "next-run")
+    result = CliRunner().invoke(app, ["capacity", "buy", *P5EN, *own], input="0\n")
+    assert result.exit_code == 1
+    assert "name it in the file" in result.stderr
+    assert purchases(aws) == []
 
 
 def test_a_name_that_no_file_takes_is_refused(aws: AwsOnLoopback) -> None:

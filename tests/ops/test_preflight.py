@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import boto3
+import boto3.session
 import pytest
 from policy_sentry.querying.actions import get_action_data
 from typer.testing import CliRunner, Result
@@ -37,6 +39,9 @@ def loopback() -> Iterator[AwsOnLoopback]:
     with AwsOnLoopback() as aws, pytest.MonkeyPatch.context() as patch:
         for name, value in aws.environment.items():
             patch.setenv(name, value)
+        # A session of its own for each command would read EC2's large model anew.
+        session = boto3.Session()
+        patch.setattr(boto3, "Session", lambda: session)
         yield aws
 
 
@@ -290,7 +295,7 @@ def test_an_addon_that_is_gone_is_told_with_the_newest(
     aws.page("eks", "DescribeAddonVersions", "addons", pages, "nextToken")
     finding = one("versions of add-ons", account, prod)
     assert finding.subject == "vpc-cni"
-    assert "The newest is v2.0.0-eksbuild.1." in finding.reason
+    assert "It lists v2.0.0-eksbuild.1 first." in finding.reason
 
 
 def test_images_are_looked_up_once_for_all_parts_that_pin_them(
@@ -521,6 +526,7 @@ def test_every_check_has_a_title_of_its_own() -> None:
 def test_nobody_who_is_not_signed_in_sees_a_stack_trace(
     aws: AwsOnLoopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(boto3, "Session", boto3.session.Session)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     result = run()
