@@ -78,6 +78,7 @@ def _monthly(what: str, unit: str) -> Callable[[Properties], Iterator[Standing]]
 
 
 _RULES: Final[Mapping[str, Callable[[Properties], Iterator[Standing]]]] = {
+    "AWS::APS::Scraper": _hourly("Prometheus collectors", "prometheus-collector-hour"),
     "AWS::CloudWatch::Alarm": _monthly("alarms", "alarm-month"),
     "AWS::CloudWatch::CompositeAlarm": _monthly("composite alarms", "composite-alarm-month"),
     "AWS::CloudWatch::Dashboard": _monthly("dashboards", "dashboard-month"),
@@ -97,7 +98,6 @@ _RULES: Final[Mapping[str, Callable[[Properties], Iterator[Standing]]]] = {
 _UNPRICED: Final = frozenset(
     {
         "AWS::AmazonMQ::Broker",
-        "AWS::APS::Workspace",
         "AWS::AutoScaling::AutoScalingGroup",
         "AWS::Bedrock::ProvisionedModelThroughput",
         "AWS::EC2::CapacityReservation",
