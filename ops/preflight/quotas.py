@@ -84,6 +84,7 @@ def needs(environment: Environment) -> Iterator[Need]:
     if environment.lustre is not None:
         amount = environment.lustre.capacity_gib
         yield Need(_LUSTRE[environment.lustre.is_persistent], amount, ("lustre",))
+    yield from _hyperpod_needs(environment)
     if environment.gateway is not None:
         reserved = environment.gateway.reserved_concurrency
         yield Need(_CONCURRENCY, reserved + UNRESERVED_CONCURRENCY, ("gateway",))
@@ -98,6 +99,19 @@ def _network_needs(environment: Environment) -> Iterator[Need]:
         each = vpc.nat_gateways is NatGateways.ONE_PER_ZONE
         yield Need(_NAT, 1, ("network.vpc",))
         yield Need(_ADDRESSES, len(vpc.availability_zones) if each else 1, ("network.vpc",))
+
+
+def _hyperpod_needs(environment: Environment) -> Iterator[Need]:
+    # What a training plan holds was granted with it, so only other nodes are counted.
+    nodes: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for group in environment.training.groups if environment.training else ():
+        if group.training_plan is None and group.count:
+            nodes[f"ml.{group.instance_type}"][f"training.groups.{group.name}"] = group.count
+    for name, taken in nodes.items():
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-prerequisites.html
+        quota = f"{name} for cluster usage"
+        pattern = f"^{re.escape(quota)}$"
+        yield Need(Quota("sagemaker", quota, pattern=pattern), sum(taken.values()), tuple(taken))
 
 
 def _instance_needs(environment: Environment) -> Iterator[Need]:

@@ -17,6 +17,7 @@ from ops.preflight.reservations import (
     ReservationGroupsCheck,
 )
 from ops.preflight.service_roles import ServiceLinkedRolesCheck
+from ops.preflight.training_plans import TrainingPlansCheck
 from ops.preflight.zones import InstanceOfferingsCheck, ZonesCheck
 
 CHECKS: tuple[Check, ...] = (
@@ -36,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     CapacityBlocksCheck(),
     ReservationGroupsCheck(),
     PoolReservationsCheck(),
+    TrainingPlansCheck(),
     InferenceProfilesCheck(),
     ModelAccessCheck(),
 )

@@ -33,7 +33,7 @@ def ceilings(environment: Environment, rates: Rates) -> Iterator[Quantity]:
 
 
 def paid_beforehand(environment: Environment) -> Iterator[str]:
-    """Yield a sentence for each reservation whose price no API tells afterwards."""
+    """Yield a sentence for each block and plan, which were paid when they were bought."""
     for group in environment.eks.groups if environment.eks else ():
         block = group.capacity_block
         if block is not None:
@@ -41,6 +41,12 @@ def paid_beforehand(environment: Environment) -> Iterator[str]:
                 f"eks.groups.{group.name}: {group.nodes} nodes {group.instance_type} from "
                 f"{block.start:%Y-%m-%d} to {block.end:%Y-%m-%d} were paid when the Capacity Block "
                 "was bought."
+            )
+    for member in environment.training.groups if environment.training else ():
+        if member.training_plan is not None:
+            yield (
+                f"training.groups.{member.name}: {member.count} nodes {member.instance_type} were "
+                "paid when the training plan was bought."
             )
 
 

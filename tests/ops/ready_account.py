@@ -26,6 +26,9 @@ def prepare(aws: AwsOnLoopback, environment: Environment) -> None:
         _prepare_eks(aws, environment)
     if environment.network.domain is not None:
         _prepare_domain(aws, environment.network.domain)
+    aws.answer(
+        "sagemaker", "DescribeTrainingPlan", lambda parameters: plan_of(parameters, environment)
+    )
     aws.answer("bedrock", "GetFoundationModelAvailability", availability)
     aws.answer("bedrock", "GetInferenceProfile", _profile)
 
@@ -106,6 +109,40 @@ def block_reservations(environment: Environment) -> list[dict[str, Any]]:
     ]
 
 
+def plan_of(parameters: Parameters, environment: Environment, **changes: Any) -> dict[str, Any]:
+    """Return the training plan of the file with the ARN that was asked for."""
+    assert environment.training is not None
+    arn = parameters["TrainingPlanName"]
+    (group,) = [
+        group
+        for group in environment.training.groups
+        if group.training_plan is not None and group.training_plan.arn == arn
+    ]
+    assert group.training_plan is not None
+    where = group.training_plan.zone or "us-east-2b"
+    summary = {
+        "ReservedCapacityArn": "arn:aws:sagemaker:us-east-2:333333333333:reserved-capacity/one",
+        "InstanceType": f"ml.{group.instance_type}",
+        "TotalInstanceCount": group.count,
+        "Status": "Scheduled",
+        # By a name of another account, which only the id tells.
+        "AvailabilityZone": "us-east-2f",
+        "AvailabilityZoneId": zone_id(where),
+        **changes.pop("summary", {}),
+    }
+    return {
+        "TrainingPlanArn": arn,
+        "TrainingPlanName": arn.rpartition("/")[2],
+        "Status": "Scheduled",
+        "TargetResources": ["hyperpod-cluster"],
+        "TotalInstanceCount": group.count,
+        "StartTime": group.training_plan.start,
+        "EndTime": group.training_plan.end,
+        "ReservedCapacitySummaries": [summary],
+        **changes,
+    }
+
+
 def _prepare_quotas(aws: AwsOnLoopback, environment: Environment) -> None:
     needed = {need.quota.code: need.amount for need in needs(environment) if need.quota.code}
 
@@ -116,7 +153,8 @@ def _prepare_quotas(aws: AwsOnLoopback, environment: Environment) -> None:
         return {"Quota": {"QuotaCode": code, "Value": float(needed[code])}}
 
     aws.answer("service-quotas", "GetServiceQuota", quota)
-    names = ("Lustre Persistent 2 storage capacity", "Lustre Scratch storage capacity")
+    names = [need.quota.name for need in needs(environment) if need.quota.service == "sagemaker"]
+    names += ["Lustre Persistent 2 storage capacity", "Lustre Scratch storage capacity"]
     listed = [{"QuotaName": name, "Value": 100_800.0} for name in names]
     aws.page("service-quotas", "ListServiceQuotas", "Quotas", [[], listed], "NextToken")
 

@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 from llm_constructs.specs.accelerators import INSTANCE_TYPES
 from llm_constructs.specs.capacity_block import CapacityBlock
 from llm_constructs.specs.node_group import ReservedNodeGroup
+from llm_constructs.specs.training_plan import TrainingPlan
 from ops.__main__ import app
 from ops.capacity import command
 from ops.capacity.confirmation import says_yes
@@ -430,13 +431,11 @@ def test_a_training_plan_is_bought_by_its_name(aws: AwsOnLoopback) -> None:
     (bought,) = purchases(aws)
     assert bought["TrainingPlanName"] == "next-run"
     printed = result.stdout[result.stdout.index("# In the group") :]
-    assert tomllib.loads(printed)["training"]["groups"]["training_plan"] == {
-        "arn": ARN,
-        "zone": "us-east-2a",
-        "nodes": 4,
-        "start": "2027-01-11T11:30:00Z",
-        "end": "2027-01-18T11:30:00Z",
-    }
+    table = tomllib.loads(printed)["training"]["groups"]["training_plan"]
+    times = {name: datetime.fromisoformat(table.pop(name)) for name in ("start", "end")}
+    written = TrainingPlan(**table, start=times["start"], end=times["end"])
+    assert (written.arn, written.zone, written.nodes) == (ARN, "us-east-2a", 4)
+    assert (written.start, written.end) == (START, END)
 
 
 def owned(status: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -18,6 +18,7 @@ from ops.__main__ import app
 from ops.aws_account import Account
 from ops.preflight.check import Check, Finding, Severity
 from ops.preflight.policy import policy
+from ops.preflight.quotas import needs
 from ops.preflight.run import CHECKS, outcomes
 from tests.ops.aws_on_loopback import REGION, AwsOnLoopback, FaultError, Parameters
 from tests.ops.ready_account import (
@@ -27,6 +28,7 @@ from tests.ops.ready_account import (
     delegation,
     hosted_zone,
     parameter,
+    plan_of,
     prepare,
     zone,
 )
@@ -258,9 +260,23 @@ def test_a_quota_without_a_code_is_found_by_name_on_a_later_page(
 ) -> None:
     small = [{"QuotaName": "Lustre Persistent 2 storage capacity", "Value": 1200.0}]
     aws.page("service-quotas", "ListServiceQuotas", "Quotas", [[], [], small], "NextToken")
-    assert "1,200" in one("service quotas", account, prod).reason
+
+    def lustre() -> Finding:
+        findings = {finding.subject: finding for finding in found("service quotas", account, prod)}
+        return findings["Lustre Persistent 2 storage"]
+
+    assert "1,200" in lustre().reason
     aws.page("service-quotas", "ListServiceQuotas", "Quotas", [[]], "NextToken")
-    assert one("service quotas", account, prod).severity is Severity.WARNING
+    assert lustre().severity is Severity.WARNING
+
+
+def test_the_quotas_of_a_service_are_listed_once(
+    aws: AwsOnLoopback, account: Account, prod: Environment
+) -> None:
+    found("service quotas", account, prod)
+    first_pages = [call for call in aws.called("ListServiceQuotas") if "NextToken" not in call]
+    services = [call["ServiceCode"] for call in first_pages]
+    assert sorted(services) == ["fsx", "sagemaker"]
 
 
 def test_a_missing_role_is_a_problem_only_where_nobody_may_make_it(
@@ -355,6 +371,59 @@ def test_a_block_that_the_account_does_not_have_is_told(
     else:
         aws.fail("ec2", "DescribeCapacityReservations", "InvalidCapacityReservationId.NotFound")
     assert "has no reservation" in one(TITLE_OF_BLOCKS, account, prod).reason
+
+
+TITLE_OF_PLANS = "training plans against zone, window and size"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"Status": "Expired"}, "The plan is expired."),
+        ({"TargetResources": ["training-job"]}, "is for training-job and not for HyperPod"),
+        ({"TotalInstanceCount": 4}, "has 4 instances, and the groups ask for 8"),
+        ({"TotalInstanceCount": 16}, "has 16 instances"),
+        ({"summary": {"InstanceType": "ml.p5.48xlarge"}}, "holds ml.p5.48xlarge"),
+        ({"summary": {"AvailabilityZoneId": "use2-az1"}}, "(use2-az1), and its subnet and the"),
+        ({"StartTime": datetime(2027, 1, 12, 11, 30, tzinfo=UTC)}, "start is 2027-01-12 11:30 UTC"),
+    ],
+)
+def test_a_plan_that_is_not_what_the_file_says_is_told(
+    aws: AwsOnLoopback,
+    account: Account,
+    prod: Environment,
+    changes: dict[str, Any],
+    sentence: str,
+) -> None:
+    def described(parameters: Parameters) -> dict[str, Any]:
+        return plan_of(parameters, prod, **dict(changes))
+
+    aws.answer("sagemaker", "DescribeTrainingPlan", described)
+    assert sentence in one(TITLE_OF_PLANS, account, prod).reason
+
+
+def test_a_plan_that_is_over_is_told_by_its_window_too(
+    aws: AwsOnLoopback, account: Account, prod: Environment
+) -> None:
+    def described(parameters: Parameters) -> dict[str, Any]:
+        return plan_of(parameters, prod, EndTime=datetime(2026, 1, 1, tzinfo=UTC))
+
+    aws.answer("sagemaker", "DescribeTrainingPlan", described)
+    reasons = [finding.reason for finding in found(TITLE_OF_PLANS, account, prod)]
+    assert "The plan ended at 2026-01-01 00:00 UTC." in reasons
+
+
+def test_a_plan_that_the_account_does_not_have_is_told(
+    aws: AwsOnLoopback, account: Account, prod: Environment
+) -> None:
+    aws.fail("sagemaker", "DescribeTrainingPlan", "ResourceNotFound")
+    assert "has no training plan trn2-2027-q1" in one(TITLE_OF_PLANS, account, prod).reason
+
+
+def test_nodes_of_hyperpod_count_by_type_unless_a_plan_holds_them(prod: Environment) -> None:
+    counted = {need.quota.name: need.amount for need in needs(prod)}
+    assert counted["ml.m7i.4xlarge for cluster usage"] == 1
+    assert "ml.trn2.48xlarge for cluster usage" not in counted
 
 
 def reserved(**changes: Any) -> Environment:
@@ -508,14 +577,14 @@ def test_a_profile_that_the_region_does_not_have_is_told(
 
 
 def test_what_the_file_does_not_have_is_not_checked(prod: Environment) -> None:
-    bare = changed(eks=None, serving=None, gateway=None, lustre=None, data=None)
+    bare = changed(eks=None, serving=None, gateway=None, lustre=None, data=None, training=None)
 
     def concerned(environment: Environment) -> set[str]:
         return {check.title for check in CHECKS if check.concerns(environment)}
 
     gone = concerned(prod) - concerned(bare)
     assert {"Kubernetes version", "inference profiles", "service-linked roles"} <= gone
-    assert TITLE_OF_BLOCKS in gone
+    assert {TITLE_OF_BLOCKS, TITLE_OF_PLANS} <= gone
 
 
 def test_every_check_has_a_title_of_its_own() -> None:

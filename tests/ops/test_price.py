@@ -348,9 +348,10 @@ def test_a_pool_with_a_type_without_price_has_none() -> None:
     assert line.amount == 4 * HOURS
 
 
-def test_blocks_are_named_as_paid() -> None:
-    (sentence,) = paid_beforehand(prod())
-    assert "4 nodes trn2.48xlarge from 2027-01-11 to 2027-02-08" in sentence
+def test_blocks_and_plans_are_named_as_paid() -> None:
+    block, plan = paid_beforehand(prod())
+    assert "4 nodes trn2.48xlarge from 2027-01-11 to 2027-02-08" in block
+    assert "8 nodes trn2.48xlarge were paid" in plan
 
 
 def run(*arguments: str) -> Result:
