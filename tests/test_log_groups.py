@@ -18,6 +18,10 @@ NO_TEXT_OF_PEOPLE = {
     "eks PrometheusWorkspaceLogs": "Expensive queries over metrics, which hold no text.",
     "gateway GatewayFirewallLogs": "Credentials, query and body are left out by WAF itself.",
     "network NetworkFlowLogs": "Addresses and counts of packets.",
+    "training HyperPodEventsLogs": "Events name nodes and their health.",
+    "training HyperPodLogsFunctionLogs": "The CDK's framework names the group it changes.",
+    "training HyperPodLogsNodes": "Provisioning and Slurm's daemons; jobs write elsewhere.",
+    "training HyperPodScriptsDeploymentLogs": "The CDK's framework names the files it copies.",
     "network NetworkRestrictionLogs": "The CDK's function names a security group.",
 }
 """Log groups that need no mask, and why."""
