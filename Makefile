@@ -16,11 +16,12 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 
 PYTHON_READY := .venv/.ready
 NODE_READY := node_modules/.package-lock.json
+EMULATOR_READY := .cache/emulator/.ready
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
 
-install: $(PYTHON_READY) $(NODE_READY) ## Install everything into .venv and node_modules
+install: $(PYTHON_READY) $(NODE_READY) $(EMULATOR_READY) ## Install everything
 
 # pip compiles bytecode as it installs, which makes the first synthesis several times faster.
 $(PYTHON_READY): requirements-dev.txt
@@ -30,6 +31,13 @@ $(PYTHON_READY): requirements-dev.txt
 
 $(NODE_READY): package-lock.json $(PYTHON_READY)
 	$(BIN)/npm ci --silent
+	touch $@
+
+# The emulator wants another botocore than the project, so it has an environment of its own.
+$(EMULATOR_READY): requirements-emulator.txt $(PYTHON_READY)
+	$(PYTHON) -m venv .cache/emulator
+	.cache/emulator/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --requirement requirements-emulator.txt
 	touch $@
 
 synth: install ## Synthesise every environment with all checks (ENV=prod for one)
@@ -46,6 +54,12 @@ check: install ## Lint, format check, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	git ls-files -z '*.sh' .ci/run | xargs -0 --no-run-if-empty $(BIN)/shellcheck
+
+local: install ## Run the platform on this machine, on an emulator of AWS
+	@$(BIN)/python -m ops local up
+
+local-down: install ## End the local cloud and remove all that it wrote
+	@$(BIN)/python -m ops local down
 
 lint-templates: synth ## Run cfn-lint on the templates, each with its region's rules
 	@$(BIN)/python -m ops lint-templates
@@ -68,10 +82,12 @@ lock: install ## Lock the dependencies anew
 		$(BIN)/uv pip compile $(LOCK_OPTIONS) $$file --output-file $${file%.in}.txt; \
 	done
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements-dev.in --output-file requirements-dev.txt
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements-emulator.in \
+		--output-file requirements-emulator.txt
 	$(BIN)/npm install --package-lock-only --silent
 
 clean: ## Remove everything that can be made again
 	rm -rf .venv node_modules cdk.out .cache .hypothesis .pytest_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help install synth test test-fast check lint-templates diff snapshots docs bench lock clean
+.PHONY: help install synth test test-fast check local local-down lint-templates diff snapshots docs bench lock clean

@@ -17,6 +17,7 @@ from ops.capacity import command as capacity
 from ops.diff import diff
 from ops.documents import docs
 from ops.fabric.command import fabric
+from ops.local.command import app as local
 from ops.preflight.command import preflight
 from ops.price.command import price
 from ops.synthesis import synth
@@ -37,6 +38,7 @@ app.add_typer(capacity.app, name="capacity")
 app.command()(fabric)
 app.add_typer(keys.app, name="keys")
 app.add_typer(usage.app, name="usage")
+app.add_typer(local, name="local")
 
 
 def main() -> None:

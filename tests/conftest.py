@@ -15,6 +15,8 @@ COSTLY_FIXTURES = {
     # What takes seconds to make, and the marker by which `make test-fast` leaves it out.
     "assembly": "synth",
     "emulator": "emulator",
+    "local_cloud": "emulator",
+    "empty_cloud": "emulator",
     "systems_manager": "emulator",
     "application": "slow",
     "unpacked": "slow",

@@ -93,7 +93,9 @@ def default_reply(params: dict[str, Any]) -> Reply:
 
 def _prompt(params: dict[str, Any]) -> str:
     last = params["messages"][-1]["content"]
-    texts = [block["text"] for block in last if "text" in block]
+    # What a guardrail is to look at stands in a block of its own kind.
+    inner = [block.get("guardContent", {}).get("text", block) for block in last]
+    texts = [block["text"] for block in inner if "text" in block]
     return "You said: " + " ".join(texts)
 
 

@@ -1,0 +1,120 @@
+"""Processes in the background: started in a file's care, found again, and ended with all they made.
+
+A process is known by its id and the time of its creation, so that an id that was given to another
+process since is never taken for it.
+"""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+GRACE_SECONDS = 3.0
+"""How long a process may take to end by itself; nothing of a local cloud needs to be saved."""
+
+
+@dataclass(frozen=True)
+class ProcessMark:
+    """What a process is recognised by."""
+
+    pid: int
+    created: float
+
+    @classmethod
+    def of(cls, process: psutil.Process) -> Self:
+        """Return the mark of a process that runs."""
+        return cls(process.pid, process.create_time())
+
+    def process(self) -> psutil.Process | None:
+        """Return the process, ``None`` when it has ended."""
+        try:
+            found = psutil.Process(self.pid)
+            same = found.create_time() == self.created
+        except psutil.NoSuchProcess:
+            return None
+        return found if same and is_alive(found) else None
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Tell whether a process runs; one that ended and that nobody has asked about does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def start(
+    command: Sequence[str | Path], *, folder: Path, environment: Mapping[str, str], log: Path
+) -> ProcessMark:
+    """Start a process that outlives this one, and return its mark."""
+    with log.open("a", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            list(map(str, command)),
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C in the terminal is for the command, which then ends what it started.
+            start_new_session=True,
+        )
+    return ProcessMark.of(psutil.Process(process.pid))
+
+
+def save(marks: Mapping[str, ProcessMark], file: Path) -> None:
+    """Write down processes by name."""
+    file.write_text(json.dumps({name: asdict(mark) for name, mark in marks.items()}))
+
+
+def saved(file: Path) -> dict[str, ProcessMark]:
+    """Return what :func:`save` wrote, nothing where the file is missing or broken."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return {name: ProcessMark(**mark) for name, mark in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def tree(mark: ProcessMark) -> list[psutil.Process]:
+    """Return the process and all that it started, the youngest last; empty when it has ended."""
+    process = mark.process()
+    if process is None:
+        return []
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def stop(marks: Sequence[ProcessMark]) -> None:
+    """End processes and everything that they started; return when they are gone."""
+    found = [process for mark in marks for process in tree(mark)]
+    for process in found:
+        _signal(process, force=False)
+    _, alive = psutil.wait_procs(found, timeout=GRACE_SECONDS)
+    for process in alive:
+        _signal(process, force=True)
+    psutil.wait_procs(alive, timeout=GRACE_SECONDS)
+
+
+def memory(marks: Sequence[ProcessMark]) -> int:
+    """Return the resident bytes of processes and all that they started."""
+    total = 0
+    for mark in marks:
+        for process in tree(mark):
+            try:
+                total += process.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+    return total
+
+
+def _signal(process: psutil.Process, *, force: bool) -> None:
+    try:
+        process.kill() if force else process.terminate()
+    except psutil.NoSuchProcess:
+        return

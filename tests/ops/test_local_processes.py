@@ -1,0 +1,71 @@
+"""Processes in the background, and everything that they start."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ops.local import processes
+
+# Each test starts processes.
+pytestmark = pytest.mark.slow
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        os.sched_yield()
+    return False
+
+
+def started(code: str, folder: Path) -> processes.ProcessMark:
+    command = [sys.executable, "-c", code]
+    return processes.start(command, folder=folder, environment=os.environ, log=folder / "log")
+
+
+def test_the_whole_tree_ends_even_when_a_part_does_not_listen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.3)
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {STUBBORN!r}])"
+    mark = started(parent, tmp_path)
+    assert eventually(lambda: len(processes.tree(mark)) == 2)
+    tree = processes.tree(mark)
+
+    processes.stop([mark])
+
+    assert [process for process in tree if processes.is_alive(process)] == []
+    assert mark.process() is None
+
+
+def test_an_id_that_was_given_away_is_not_taken_for_the_process() -> None:
+    mark = processes.ProcessMark.of(psutil.Process())
+    assert mark.process() is not None
+    assert replace(mark, created=mark.created - 1).process() is None
+
+
+def test_processes_are_found_again(tmp_path: Path) -> None:
+    marks = {"one": processes.ProcessMark(pid=1, created=2.5)}
+    processes.save(marks, tmp_path / "marks")
+    assert processes.saved(tmp_path / "marks") == marks
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"one": 1}', '{"one": {"pid": 1}}'])
+def test_a_broken_file_names_no_process(content: str, tmp_path: Path) -> None:
+    (tmp_path / "marks").write_text(content)
+    assert processes.saved(tmp_path / "marks") == {}
+
+
+def test_output_goes_to_the_log(tmp_path: Path) -> None:
+    mark = started("print('said')", tmp_path)
+    assert eventually(lambda: mark.process() is None)
+    assert (tmp_path / "log").read_text() == "said\n"
