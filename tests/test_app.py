@@ -73,7 +73,7 @@ def test_an_unknown_environment_ends_with_a_sentence(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stderr == (
         "qa.toml: env = 'qa': There is no such environment. "
-        "Choose dev, prod, staging, all, or add the file config/qa.toml.\n"
+        "Choose dev, local, prod, staging, all, or add the file config/qa.toml.\n"
     )
 
 

@@ -141,7 +141,8 @@ def test_the_projects_own_files_load(name: str) -> None:
 
 
 def test_all_selects_every_environment() -> None:
-    assert [environment.name for environment in load_selected("all")] == ["dev", "prod", "staging"]
+    names = [environment.name for environment in load_selected("all")]
+    assert names == ["dev", "local", "prod", "staging"]
 
 
 WRONG: dict[str, tuple[str, str]] = {

@@ -29,6 +29,9 @@ _REFERRED_TO_BY_ARN = ("AWS::SecretsManager::Secret",)
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-secretsmanager-secret.html
 """
 
+_NOT_EMULATED = {"AWS::CloudWatch::Alarm": "Metrics"}
+"""A property with which ministack refuses resources of a type that it emulates otherwise."""
+
 _DIGITS = re.compile(r"[0-9a-f]{17}")
 
 _MADE_UP: Mapping[str, Any] = {
@@ -58,7 +61,11 @@ class CheckedResources:
         handlers: dict[str, Handler] = provisioners._RESOURCE_HANDLERS
         for resource_type in self._schemas.types(region):
             if resource_type in handlers:
-                handlers[resource_type] = self._checked(resource_type, handlers[resource_type])
+                checked = self._checked(resource_type, handlers[resource_type])
+                beyond = _NOT_EMULATED.get(resource_type)
+                handlers[resource_type] = (
+                    _divided(checked, self._recorded(resource_type), beyond) if beyond else checked
+                )
             elif not resource_type.startswith("AWS::CloudFormation::"):
                 handlers[resource_type] = self._recorded(resource_type)
         self._replace_by_schema()
@@ -98,7 +105,7 @@ class CheckedResources:
             return physical_id, _attributes(schema, physical_id, properties)
 
         def update(
-            physical_id: str, _old: Attributes, new: Attributes, _stack: str
+            physical_id: str, _old: Attributes, new: Attributes, *_rest: str
         ) -> tuple[str, Attributes]:
             schema = self._schema(resource_type)
             schema.check(new)
@@ -129,6 +136,27 @@ def _with_properties(attributes: Mapping[str, Any] | None, properties: Attribute
     """Add what ``Fn::GetAtt`` answers of a resource's own properties."""
     own = {key: value for key, value in properties.items() if not isinstance(value, dict | list)}
     return {**own, **(attributes or {})}
+
+
+def _divided(emulated: Handler, recorded: Handler, name: str) -> Handler:
+    """Let resources with a property of this name be recorded, and all others be emulated."""
+
+    def chosen(properties: Attributes) -> Handler:
+        return recorded if name in properties else emulated
+
+    def create(logical_id: str, properties: Attributes, stack: str) -> Any:
+        return chosen(properties)["create"](logical_id, properties, stack)
+
+    def update(physical_id: str, old: Attributes, new: Attributes, *rest: Any) -> Any:
+        handler = chosen(new)
+        if handler is not chosen(old) or "update" not in handler:
+            return handler["create"](rest[-1], new, rest[0])
+        return handler["update"](physical_id, old, new, *rest)
+
+    def delete(physical_id: str, properties: Attributes, *rest: Any) -> None:
+        chosen(properties)["delete"](physical_id, properties, *rest)
+
+    return {**emulated, "create": create, "update": update, "delete": delete}
 
 
 def _by_arn(handler: Handler) -> Handler:
