@@ -108,7 +108,8 @@ def test_a_reservation_belongs_to_one_group(tmp_path: Path) -> None:
 
 
 def test_every_environment_has_a_cluster_whose_network_reaches_registries() -> None:
-    for name in environment_names():
+    # An emulator has no Kubernetes API (docs/adr/0044).
+    for name in set(environment_names()) - {"local"}:
         environment = load(name)
         assert environment.eks is not None
         assert environment.network.vpc is not None
