@@ -132,7 +132,8 @@ def test_every_wrong_model_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_every_environment_serves_models_that_its_pools_have_room_for() -> None:
-    for name in environment_names():
+    # An emulator has no Kubernetes API (docs/adr/0044).
+    for name in set(environment_names()) - {"local"}:
         environment = load(name)
         assert environment.serving is not None
         assert environment.eks is not None
