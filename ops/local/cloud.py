@@ -37,6 +37,7 @@ BOOTSTRAP_SECONDS = 180.0
 DEPLOYMENT_SECONDS = 300.0
 """Several times what each takes on two busy cores: a wait ends, whatever happens."""
 
+_AT_ONCE = ("--concurrency", "4")
 _POLL_SECONDS = 0.05
 _LAST_LINES = 30
 
@@ -154,12 +155,15 @@ class LocalCloud:
 
     def deploy(self) -> None:
         """Deploy every stack as it was synthesised, with the stock command line."""
-        options = ("--require-approval", "never", "--concurrency", "2", "--progress", "events")
+        options = ("--require-approval", "never", *_AT_ONCE, "--progress", "events")
         self._cdk(["deploy", "--all", *options, "--app", str(self.assembly)], DEPLOYMENT_SECONDS)
 
     def destroy(self) -> None:
         """Delete every stack, with the stock command line."""
-        self._cdk(["destroy", "--all", "--force", "--app", str(self.assembly)], DEPLOYMENT_SECONDS)
+        self._cdk(
+            ["destroy", "--all", "--force", *_AT_ONCE, "--app", str(self.assembly)],
+            DEPLOYMENT_SECONDS,
+        )
 
     def memory(self) -> dict[str, float]:
         """Return the MiB that each process takes with all that it started; 0 when it has ended."""

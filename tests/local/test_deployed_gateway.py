@@ -9,9 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import boto3
 import openai
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
 
+from gateway.governance.administration import Team
 from ops.fake_bedrock.reply import Reply, text_steps
 from ops.fake_bedrock.server import FakeBedrock
 from tests.local.conftest import Deployment
@@ -141,6 +146,59 @@ def test_the_functions_role_is_what_lets_it_call_bedrock(local_cloud: Deployment
         iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=whole)
 
     assert MESSAGE in ask(client)
+
+
+def test_a_workload_signs_its_requests_with_its_role(
+    local_cloud: Deployment, workload: dict[str, str]
+) -> None:
+    def call() -> tuple[int, str]:
+        question = {"model": "fast", "messages": [{"role": "user", "content": MESSAGE}]}
+        address = f"{local_cloud.url}/iam/v1/chat/completions"
+        request = AWSRequest("POST", address, data=json.dumps(question))
+        request.headers["Content-Type"] = "application/json"
+        credentials = Credentials(
+            workload["AccessKeyId"], workload["SecretAccessKey"], workload["SessionToken"]
+        )
+        SigV4Auth(credentials, "execute-api", local_cloud.cloud.access.region).add_auth(request)
+        answer = URLLib3Session().send(request.prepare())
+        return answer.status_code, answer.text
+
+    status, _ = call()
+    assert status == 401
+
+    local_cloud.administration.put_team(Team(name="workloads"))
+    local_cloud.administration.register_role(workload["RoleArn"], "workloads")
+
+    status, text = call()
+    assert status == 200, text
+    assert MESSAGE in text
+
+
+@pytest.fixture
+def workload(local_cloud: Deployment) -> Iterator[dict[str, str]]:
+    """The credentials of a role that may call the API, and its ARN."""
+    iam, name = local_cloud.client("iam"), "workload"
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{local_cloud.cloud.access.account}:root"},
+        "Action": "sts:AssumeRole",
+    }
+    allowed = {
+        "Effect": "Allow",
+        "Action": "execute-api:Invoke",
+        "Resource": "arn:aws:execute-api:*:*:*/live/POST/iam/v1/*",
+    }
+    version = "2012-10-17"
+    arn = iam.create_role(
+        RoleName=name,
+        AssumeRolePolicyDocument=json.dumps({"Version": version, "Statement": [trust]}),
+    )["Role"]["Arn"]
+    document = json.dumps({"Version": version, "Statement": [allowed]})
+    iam.put_role_policy(RoleName=name, PolicyName="call", PolicyDocument=document)
+    session = local_cloud.client("sts").assume_role(RoleArn=arn, RoleSessionName="batch")
+    yield {**session["Credentials"], "RoleArn": arn}
+    iam.delete_role_policy(RoleName=name, PolicyName="call")
+    iam.delete_role(RoleName=name)
 
 
 def test_a_policy_that_wants_tls_refuses_plain_http(
