@@ -131,7 +131,9 @@ def test_govcloud_and_regions_without_trainium_are_refused(tmp_path: Path) -> No
 
 
 def test_every_environment_trains_and_production_on_trainium_with_a_plan() -> None:
-    tables = {name: load(name).training for name in environment_names()}
+    # An emulator has no nodes to train on (docs/adr/0044).
+    names = set(environment_names()) - {"local"}
+    tables = {name: load(name).training for name in names}
     assert all(tables.values())
     production = tables["prod"]
     assert production is not None
