@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from llm_constructs.specs.capacity import ClusterCapacity
 from llm_constructs.specs.controllers import Controllers
+from llm_constructs.specs.curation import Curation
 from llm_constructs.specs.data_lake import LakeArea, LakeReplication, LakeRetention
 from llm_constructs.specs.eks import Cluster, GpuMonitoring
 from llm_constructs.specs.gateway import Gateway
@@ -227,6 +228,8 @@ class Environment(_Table):
     """The VPC."""
     data: DataTable | None = None
     """The S3 data lake. Left out: no lake."""
+    curation: Curation | None = None
+    """The pipeline that makes datasets of raw text. Left out: none."""
     lustre: LustreVolume | None = None
     """FSx for Lustre in the accelerator subnet, joined to the lake. Left out: no file system."""
     eks: EksTable | None = None
@@ -256,6 +259,7 @@ class Environment(_Table):
     def capabilities(self) -> frozenset[Capability]:
         """What the environment turns on, which decides the VPC's endpoints."""
         tables = {
+            Capability.CURATION: self.curation,
             Capability.EKS: self.eks,
             Capability.TRAINING: self.training,
             Capability.GATEWAY: self.gateway,
@@ -269,6 +273,7 @@ class Environment(_Table):
         problems = Problems("environment")
         self._check_regions(problems)
         self._check_zones(problems)
+        self._check_curation(problems)
         self._check_lustre(problems)
         self._check_eks(problems)
         self._check_serving(problems)
@@ -456,6 +461,30 @@ class Environment(_Table):
         if self.gateway.service is not None:
             hosts[self.gateway.service.domain_prefix] = "the gateway's container service"
         return hosts
+
+    def _check_curation(self, problems: Problems) -> None:
+        if self.curation is None:
+            return
+        problems.require(
+            self.data is not None,
+            "curation",
+            None,
+            "The pipeline reads and writes the lake, and this environment has none.",
+            "Add a [data] table, or remove [curation].",
+        )
+        gpu = self.curation.gpu_deduplication
+        for field, rows in (
+            ("instance_families", self.curation.rows),
+            ("gpu_deduplication.instance_types", gpu.rows if gpu else ()),
+        ):
+            for row in rows:
+                problems.require(
+                    self.region in row.regions,
+                    f"curation.{field}",
+                    row.name,
+                    f"EC2 does not offer it in {self.region}.",
+                    "Choose one that is offered there.",
+                )
 
     def _check_gateway(self, problems: Problems) -> None:
         if self.gateway is None:

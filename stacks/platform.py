@@ -12,6 +12,7 @@ from config import Environment
 from llm_constructs.network import Network
 from llm_constructs.specs.hyperpod import Orchestrator
 from stacks.checks import add_checks
+from stacks.curation import CurationStack
 from stacks.data import DataStack, ReplicaStack
 from stacks.eks import EksStack
 from stacks.gateway import GatewayStack
@@ -86,6 +87,14 @@ def add_stacks(app: cdk.App, environment: Environment) -> None:
             eks=eks,
             lake=data.lake if data else None,
             serving=environment.serving,
+        )
+    if environment.curation is not None and data is not None and data.lake is not None:
+        CurationStack(
+            app,
+            environment=environment,
+            network=network,
+            lake=data.lake,
+            curation=environment.curation,
         )
     if environment.gateway is not None:
         GatewayStack(app, environment=environment, network=network, gateway=environment.gateway)

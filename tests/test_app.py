@@ -51,7 +51,16 @@ def test_it_runs_from_any_directory_and_says_nothing(tmp_path: Path) -> None:
     # No end-of-life banner of Node, no notices, no deprecations.
     assert (result.stdout, result.stderr) == ("", "")
     templates = sorted(path.name for path in (tmp_path / "out").glob("*.template.json"))
-    names = ("data", "eks", "gateway", "network", "observability", "serving", "training")
+    names = (
+        "curation",
+        "data",
+        "eks",
+        "gateway",
+        "network",
+        "observability",
+        "serving",
+        "training",
+    )
     assert templates == [f"llm-dev-{name}.template.json" for name in names]
 
 

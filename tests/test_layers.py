@@ -1,4 +1,4 @@
-"""Imports run one way: app → stacks → config → llm_constructs, and lambdas stand alone."""
+"""Imports run one way: app → stacks → config → llm_constructs; lambdas and jobs stand alone."""
 
 import ast
 from collections import Counter
@@ -17,7 +17,10 @@ FORBIDDEN = {
     "stacks": {"app", "ops", "gateway", "tests"},
     "ops": {"app", "stacks", "tests", "aws_cdk"},
     "lambdas": {"app", "stacks", "config", "ops", "llm_constructs", "aws_cdk", "tests"},
+    "jobs": {"app", "stacks", "config", "ops", "llm_constructs", "aws_cdk", "gateway", "tests"},
 }
+for _layer in ("constructs/llm_constructs", "config", "stacks", "ops", "lambdas"):
+    FORBIDDEN[_layer].add("curation")
 # What a specification says must be readable without the CDK, which takes seconds to load.
 FORBIDDEN["constructs/llm_constructs/specs"] = {
     *FORBIDDEN["constructs/llm_constructs"],

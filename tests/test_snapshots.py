@@ -8,6 +8,7 @@ from ops.snapshot import scrubbed
 from tests.assembly import Assembly
 
 STACKS = (
+    "llm-dev-curation",
     "llm-dev-data",
     "llm-dev-eks",
     "llm-dev-gateway",
@@ -19,6 +20,7 @@ STACKS = (
     "llm-local-gateway",
     "llm-local-network",
     "llm-local-observability",
+    "llm-prod-curation",
     "llm-prod-data",
     "llm-prod-eks",
     "llm-prod-gateway",
@@ -27,6 +29,7 @@ STACKS = (
     "llm-prod-replica",
     "llm-prod-serving",
     "llm-prod-training",
+    "llm-staging-curation",
     "llm-staging-data",
     "llm-staging-eks",
     "llm-staging-gateway",

@@ -80,6 +80,10 @@ class DataLake(Construct):
         """Let ``grantee`` list and read the objects of one area, and decrypt them."""
         return self.buckets[area.data_class].grant_read(grantee, f"{area.prefix}*")
 
+    def grant_put(self, area: LakeArea, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee`` add objects to one area, but neither read nor delete any."""
+        return self.buckets[area.data_class].grant_put(grantee, f"{area.prefix}*")
+
     def grant_read_write(self, area: LakeArea, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` read, write and delete the objects of one area.
 

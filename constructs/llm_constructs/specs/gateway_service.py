@@ -4,13 +4,11 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from llm_constructs.specs.container_image import check_image
 from llm_constructs.specs.problem import Problems
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """One label of a domain name."""
-
-_PATH = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
-_VERSION = re.compile(r"sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 FARGATE_MEMORY_MIB: dict[int, range | tuple[int, ...]] = {
     256: (512, 1024, 2048),
@@ -122,22 +120,7 @@ class ContainerService:
 
     def __post_init__(self) -> None:
         problems = Problems("container service")
-        # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
-        problems.require(
-            2 <= len(self.repository) <= 256
-            and re.fullmatch(rf"({_PATH}/)*{_PATH}", self.repository) is not None,
-            "repository",
-            self.repository,
-            "It is not the name of an ECR repository.",
-            "Give the name alone, such as llm/gateway, without registry and tag.",
-        )
-        problems.require(
-            _VERSION.fullmatch(self.version) is not None and self.version != "latest",
-            "version",
-            self.version,
-            "It names no image, or another one after each push, so that tasks would differ.",
-            "Give a tag such as 1.4.0, or a digest of sha256: and 64 hexadecimal digits.",
-        )
+        check_image(problems, self.repository, self.version)
         problems.require(
             LABEL.fullmatch(self.domain_prefix) is not None,
             "domain_prefix",
