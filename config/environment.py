@@ -444,7 +444,11 @@ class Environment(_Table):
         self.serving.check(
             problems,
             ServingSurroundings(
-                placement=ModelPlacement(pools=self.eks.pools, groups=self.eks.groups),
+                placement=ModelPlacement(
+                    pools=self.eks.pools,
+                    groups=self.eks.groups,
+                    system_nodes=self.eks.system_nodes,
+                ),
                 namespaces=self.eks.cluster.namespaces,
                 has_lake=self.data is not None,
                 has_file_system=self.lustre is not None,

@@ -17,6 +17,7 @@ from ops.capacity import command as capacity
 from ops.diff import diff
 from ops.documents import docs
 from ops.fabric.command import fabric
+from ops.kubernetes.command import kubernetes
 from ops.local.command import app as local
 from ops.preflight.command import preflight
 from ops.price.command import price
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(synth)
 app.command()(diff)
 app.command("lint-templates")(lint_templates)
+app.command()(kubernetes)
 app.command()(docs)
 app.command()(preflight)
 app.command()(price)

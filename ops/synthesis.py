@@ -15,6 +15,8 @@ from rich.table import Table
 from config import ALL
 from config.node import packaged_node
 from ops.assembly import AssemblyError, findings, stacks
+from ops.kubernetes.consistency import check_clusters
+from ops.kubernetes.contents import clusters
 
 ROOT = Path(__file__).parent.parent
 CLI = ROOT / "node_modules" / "aws-cdk" / "bin" / "cdk"
@@ -32,7 +34,8 @@ def synth(
 ) -> None:
     """Synthesise with the template validation and every rule pack on, warnings as errors.
 
-    Ends with a table of the stacks. Exits with the CDK's code when the synthesis fails.
+    Ends with a table of the stacks, and with the problems of what goes into the clusters, if there
+    are any. Exits with the CDK's code when the synthesis fails.
     """
     started = time.perf_counter()
     code = run_cdk("synth", "--strict", "--quiet", "--context", f"env={env}", "--output", output)
@@ -40,6 +43,7 @@ def synth(
     if code != 0:
         raise typer.Exit(code)
     print_summary(output, seconds)
+    check_clusters(clusters(output))
 
 
 def run_cdk(*arguments: str | Path) -> int:

@@ -90,7 +90,8 @@ def s3_statements(region: str) -> tuple[iam.PolicyStatement, ...]:
     """Return what may pass through the S3 gateway endpoint of a VPC in ``region``.
 
     This account's principals reach this account's buckets, so that data cannot be copied to a
-    bucket elsewhere; and anybody reads the public buckets that nodes cannot work without.
+    bucket elsewhere; and anybody reads the public buckets that nodes cannot work without. Functions
+    in the VPC that CloudFormation calls answer it through a bucket of its own.
     """
     return (
         iam.PolicyStatement(
@@ -110,6 +111,19 @@ def s3_statements(region: str) -> tuple[iam.PolicyStatement, ...]:
             principals=[iam.AnyPrincipal()],
             actions=["s3:GetObject"],
             resources=[f"arn:{Aws.PARTITION}:s3:::{name}/*" for name in _public_buckets(region)],
+        ),
+        # By addresses that CloudFormation signs, so the principal is its own:
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/vpc-interface-endpoints.html
+        iam.PolicyStatement(
+            sid="AnswersToCloudFormation",
+            principals=[iam.AnyPrincipal()],
+            actions=["s3:PutObject"],
+            resources=[
+                (
+                    f"arn:{Aws.PARTITION}:s3:::cloudformation-custom-resource-response-"
+                    f"{region.replace('-', '')}/*"
+                )
+            ],
         ),
     )
 

@@ -11,6 +11,7 @@ from llm_constructs.model_server_pod import (
     labels,
 )
 from llm_constructs.scrape_configuration import scrape_annotations
+from llm_constructs.specs.model_placement import ROUTER_ARCHITECTURE
 from llm_constructs.specs.model_server import ModelServer
 
 IMAGE: Final = (
@@ -129,7 +130,7 @@ def _pod(server: ModelServer, namespace: str, readiness_gate: str) -> dict[str, 
             "serviceAccountName": router_name(server),
             "enableServiceLinks": False,
             "readinessGates": [{"conditionType": readiness_gate}],
-            "nodeSelector": {"kubernetes.io/arch": "amd64"},
+            "nodeSelector": {"kubernetes.io/arch": str(ROUTER_ARCHITECTURE)},
             "topologySpreadConstraints": [
                 {
                     "maxSkew": 1,

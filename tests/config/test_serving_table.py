@@ -88,6 +88,10 @@ def test_a_model_needs_five_keys(tmp_path: Path) -> None:
             "autoscaling = true in [eks.controllers]",
         ),
         (
+            FILE + "prefix_routing = true\nscaling = { minimum = 2, maximum = 2 }\n",
+            "The router's image is built for amd64",
+        ),
+        (
             FILE.replace('name = "qwen"', 'name = "api"')
             + '[gateway]\n[[gateway.models]]\nalias = "fast"\n'
             + 'model_id = "us.amazon.nova-2-lite-v1:0"\n',
@@ -99,6 +103,22 @@ def test_models_that_the_environment_cannot_run_are_refused(
     tmp_path: Path, text: str, told: str
 ) -> None:
     assert told in problems_of(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        (
+            '[[eks.pools]]\nname = "x86"\ninstance_families = ["m7i"]\nmax_vcpus = 8\n'
+            'ami_version = "v20261110"\n'
+        ),
+        '[eks.system_nodes]\ninstance_type = "m7i.large"\n',
+    ],
+)
+def test_routers_run_on_any_node_of_their_architecture(tmp_path: Path, nodes: str) -> None:
+    routed = "prefix_routing = true\nscaling = { minimum = 1, maximum = 2 }\n"
+    (tmp_path / "team.toml").write_text(FILE + routed + nodes, encoding="utf-8")
+    assert load("team", tmp_path).serving is not None
 
 
 def test_a_copy_on_several_nodes_needs_its_controller(tmp_path: Path) -> None:

@@ -153,13 +153,32 @@ def test_the_s3_endpoint_lets_data_go_to_no_other_account(default: Template) -> 
         for endpoint in default.properties("AWS::EC2::VPCEndpoint")
         if str(endpoint["ServiceName"]).endswith(".s3")
     ]
-    own, public = policy["Statement"]
+    own, public, answers = policy["Statement"]
     assert own["Condition"]["StringEquals"] == {
         "aws:PrincipalAccount": {"Ref": "AWS::AccountId"},
         "aws:ResourceAccount": {"Ref": "AWS::AccountId"},
     }
     assert public["Action"] == "s3:GetObject"
     assert "*" not in public["Resource"]
+    assert answers["Action"] == "s3:PutObject"
+
+
+def test_functions_in_the_network_can_answer_cloudformation(default: Template) -> None:
+    """Its bucket is no account's of ours, and has the region without hyphens in its name."""
+    (policy,) = [
+        endpoint["PolicyDocument"]
+        for endpoint in default.properties("AWS::EC2::VPCEndpoint")
+        if str(endpoint["ServiceName"]).endswith(".s3")
+    ]
+    (statement,) = [
+        each for each in policy["Statement"] if each["Sid"] == "AnswersToCloudFormation"
+    ]
+    assert (
+        json.dumps(statement["Resource"]).count(
+            ":s3:::cloudformation-custom-resource-response-useast2/*"
+        )
+        == 1
+    )
 
 
 def test_images_of_kubernetes_own_registry_come_through_the_s3_endpoint(default: Template) -> None:

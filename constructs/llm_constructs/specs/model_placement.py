@@ -4,13 +4,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from llm_constructs.specs.instance_type import Architecture, DeviceKind
 from llm_constructs.specs.karpenter_pool import KarpenterPool, Workload
 from llm_constructs.specs.model_server import TEMPORARY_GIB, ModelServer
-from llm_constructs.specs.node_group import ReservedNodeGroup
+from llm_constructs.specs.node_group import ReservedNodeGroup, SystemNodes
 from llm_constructs.specs.problem import Problems
 
 IMAGES_GIB: Final = 50
 """GiB of a root volume that the system and the images of the node's pods take."""
+
+
+ROUTER_ARCHITECTURE: Final = Architecture.AMD64
+"""The one architecture that the router's image is built for.
+
+https://hub.docker.com/r/vllm/vllm-router
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +27,7 @@ class ModelPlacement:
 
     pools: Sequence[KarpenterPool] = ()
     groups: Sequence[ReservedNodeGroup] = ()
+    system_nodes: SystemNodes | None = None
 
     def check(self, problems: Problems, server: ModelServer, *, field: str) -> None:
         """Note every reason for which no node of its pool would ever take a pod of ``server``."""
@@ -36,6 +45,25 @@ class ModelPlacement:
                 "The cluster has no pool or group of this name, and pods would wait for ever.",
                 f"Choose one of {', '.join(names)}." if names else "Add it to [[eks.pools]].",
             )
+
+        problems.require(
+            not server.prefix_routing or self._has_nodes_for_routers,
+            f"{field}.prefix_routing",
+            True,
+            f"The router's image is built for {ROUTER_ARCHITECTURE}, and the cluster has no nodes "
+            "of it without accelerators.",
+            'Add a pool with a family such as "m7i", or set prefix_routing = false.',
+        )
+
+    @property
+    def _has_nodes_for_routers(self) -> bool:
+        rows = [row for pool in self.pools for row in pool.rows]
+        if self.system_nodes is not None:
+            rows.append(self.system_nodes.row)
+        return any(
+            row.device_kind is DeviceKind.NONE and row.architecture is ROUTER_ARCHITECTURE
+            for row in rows
+        )
 
     def check_together(
         self, problems: Problems, servers: Iterable[ModelServer], *, field: str

@@ -1,0 +1,1 @@
+"""What is applied to the clusters of an assembly, checked without a cluster."""
