@@ -21,6 +21,24 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
     assert missing == []
 
 
+def test_every_test_that_a_page_names_exists() -> None:
+    written = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in (
+            file.stem,
+            *re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE),
+        )
+    }
+    named = {
+        (page.name, name)
+        for page in PAGES
+        for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8"))
+    }
+    assert {"eks.md", "training.md"} <= {page for page, _ in named}
+    assert {(page, name) for page, name in named if name not in written} == set()
+
+
 def test_every_decision_is_listed() -> None:
     decisions = {page.name for page in (ROOT / "docs" / "adr").glob("0*.md")}
     listed = set(LINK.findall((ROOT / "docs" / "adr" / "README.md").read_text()))

@@ -6,21 +6,9 @@ import pytest
 
 from config import ConfigError, environment_names, load
 from llm_constructs.specs.network import Capability
+from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS
 
-HEAD = """
-account = "111111111111"
-region = "us-east-2"
-jurisdiction = "us"
-
-[tags]
-owner = "ml-platform"
-cost-center = "research"
-
-[network.vpc]
-cidr = "10.40.0.0/16"
-availability_zones = ["us-east-2a", "us-east-2b"]
-accelerator_zone = "us-east-2b"
-"""
+HEAD = MINIMAL_WITH_ACCELERATORS
 
 POOL = """
 [[eks.pools]]

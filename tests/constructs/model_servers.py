@@ -14,6 +14,7 @@ from llm_constructs.specs.model_memory import ModelShape, Weights
 from llm_constructs.specs.model_server import ModelServer
 from llm_constructs.specs.model_source import ModelSource, WeightStore
 from llm_constructs.specs.replica_scaling import BusinessHours, ReplicaScaling
+from ops.kubernetes.object_schemas import schemas_of
 
 CRDS = os.environ.get("KUBERNETES_CRDS")
 """A folder with the CustomResourceDefinitions of KEDA and LeaderWorkerSet."""
@@ -101,25 +102,8 @@ def judge(made: Any) -> None:
 
 @cache
 def _schemas() -> dict[str, Any]:
-    found = {}
-    for file in Path(CRDS).glob("*.yaml") if CRDS else ():
-        definition = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for version in definition["spec"]["versions"]:
-            schema = _closed(version["schema"]["openAPIV3Schema"])
-            schema["properties"]["metadata"] = {}
-            found[definition["spec"]["names"]["kind"]] = schema
-    return found
-
-
-def _closed(schema: Any) -> Any:
-    """Return the schema with unknown fields refused, as the API server refuses them."""
-    if isinstance(schema, list):
-        return [_closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    result = {key: _closed(value) for key, value in schema.items()}
-    if "properties" in result and not result.get("x-kubernetes-preserve-unknown-fields"):
-        result.setdefault("additionalProperties", False)
-    if result.get("x-kubernetes-int-or-string"):
-        result.pop("type", None)
-    return result
+    return {
+        kind: schema
+        for file in (Path(CRDS).glob("*.yaml") if CRDS else ())
+        for (_, kind, _), schema in schemas_of(yaml.safe_load(file.read_text(encoding="utf-8")))
+    }

@@ -14,20 +14,11 @@ from gateway.settings import BY_ITSELF, Oidc, Settings
 from llm_constructs.bedrock_setting import RESOURCE_TYPE
 from stacks.platform import build_app
 from tests.constructs.synthesis import Template
+from tests.minimal_environment import MINIMAL
 
-ENVIRONMENT = """
-account = "111111111111"
-region = "us-east-2"
-jurisdiction = "us"
-
-[tags]
-owner = "ml-platform"
-cost-center = "research"
-
-[network.vpc]
-cidr = "10.40.0.0/16"
-availability_zones = ["us-east-2a", "us-east-2b"]
-
+ENVIRONMENT = (
+    MINIMAL
+    + """
 [network.domain]
 name = "llm.example.com"
 hosted_zone_id = "Z0123456789"
@@ -45,6 +36,7 @@ audiences = ["chat"]
 alias = "fast"
 model_id = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 """
+)
 
 SETTINGS = """
 [gateway.invocation_logging]

@@ -10,24 +10,15 @@ from config import load
 from llm_constructs.specs.eks import GpuMonitoring
 from stacks.platform import build_app
 from tests.constructs.synthesis import Template
+from tests.minimal_environment import MINIMAL
 
 pytestmark = pytest.mark.slow
 
 CHARTS = "Custom::AWSCDK-EKS-HelmChart"
 
-ENVIRONMENT = """
-account = "111111111111"
-region = "us-east-2"
-jurisdiction = "us"
-
-[tags]
-owner = "ml-platform"
-cost-center = "research"
-
-[network.vpc]
-cidr = "10.40.0.0/16"
-availability_zones = ["us-east-2a", "us-east-2b"]
-
+ENVIRONMENT = (
+    MINIMAL
+    + """
 [[eks.pools]]
 name = "gpus"
 instance_types = ["g6e.2xlarge"]
@@ -40,6 +31,7 @@ instance_types = ["inf2.24xlarge"]
 max_devices = 12
 ami_version = "v20260903"
 """
+)
 
 
 def cluster(tmp_path: Path, tables: str) -> Template:

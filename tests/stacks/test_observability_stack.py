@@ -14,23 +14,14 @@ from ops.assembly import stacks
 from stacks.platform import build_app
 from tests.assembly import Assembly
 from tests.constructs.synthesis import Template
+from tests.minimal_environment import MINIMAL
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = ROOT / "docs" / "runbooks"
 
-ENVIRONMENT = """
-account = "111111111111"
-region = "us-east-2"
-jurisdiction = "us"
-
-[tags]
-owner = "ml-platform"
-cost-center = "research"
-
-[network.vpc]
-cidr = "10.40.0.0/16"
-availability_zones = ["us-east-2a", "us-east-2b"]
-
+ENVIRONMENT = (
+    MINIMAL
+    + """
 [observability]
 boards = ["cost"]
 anomaly_deviations = 3
@@ -42,6 +33,7 @@ page = ["on-call@example.com"]
 workspace_id = "T0123ABCDEF"
 channel_id = "C0123ABCDEF"
 """
+)
 
 
 def template(folder: Path, text: str = ENVIRONMENT) -> Template:
