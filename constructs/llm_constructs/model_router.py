@@ -162,7 +162,7 @@ def _pod(server: ModelServer, namespace: str, readiness_gate: str) -> dict[str, 
                         "readOnlyRootFilesystem": True,
                         "capabilities": {"drop": ["ALL"]},
                     },
-                    # It answers without a copy as well: its own 503, which wakes a sleeping model.
+                    # Whether it lives, and not whether copies do: without any it says so itself.
                     "readinessProbe": {**alive, "periodSeconds": 5},
                     "livenessProbe": {**alive, "periodSeconds": 10, "failureThreshold": 6},
                     # Streams that it passes on end with it, so it waits for them here.

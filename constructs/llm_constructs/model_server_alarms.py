@@ -58,7 +58,7 @@ def pascal_case(name: str) -> str:
 def _no_target(server: ModelServer, title: str, metrics: LoadBalancerMetrics) -> AlarmDescription:
     return AlarmDescription(
         name=f"ModelUnavailable{title}",
-        summary=f"No copy of {server.name} answers.",
+        summary=f"No {'router' if server.prefix_routing else 'copy'} of {server.name} answers.",
         metric=metrics.of_targets("HealthyHostCount", "Maximum"),
         threshold=1,
         comparison=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from llm_constructs import vllm
+from llm_constructs.device_plugins import NEURON_SCHEDULER
 from llm_constructs.scrape_configuration import scrape_annotations
 from llm_constructs.specs.instance_type import EFA_RESOURCE, NEURON_CORE_RESOURCE, DeviceKind
 from llm_constructs.specs.model_server import TEMPORARY_GIB, ModelServer
@@ -85,6 +86,9 @@ def pod(server: ModelServer, site: PodSite, *, headless: bool = False) -> dict[s
         "containers": [_container(server, site, headless=headless)],
         "volumes": _volumes(server),
     }
+    if server.row.device_kind is DeviceKind.NEURON and server.parallelism.shares_node:
+        # The devices of a copy have to lie side by side, which only this scheduler sees to.
+        spec["schedulerName"] = NEURON_SCHEDULER
     if site.readiness_gate and not headless:
         spec["readinessGates"] = [{"conditionType": site.readiness_gate}]
     return {

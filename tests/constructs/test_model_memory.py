@@ -69,9 +69,13 @@ def test_copies_share_a_node_without_taking_a_device_twice(row: InstanceType) ->
 
 
 @given(row=st.sampled_from([r for r in ACCELERATED if r.device_kind is DeviceKind.NEURON]))
-def test_pods_on_neuron_take_one_device_or_all(row: InstanceType) -> None:
-    taken = {Parallelism(row=row, tensor=size).devices for size in tensor_sizes(row)}
-    assert taken <= {1, row.accelerator_count}
+def test_pods_on_neuron_take_whole_devices(row: InstanceType) -> None:
+    assert row.accelerator is not None
+    assert tensor_sizes(row)
+    for size in tensor_sizes(row):
+        taken = Parallelism(row=row, tensor=size)
+        assert taken.devices * row.accelerator.logical_cores == size
+        assert taken.shares_node == (taken.devices < row.accelerator_count)
 
 
 def test_the_weights_of_known_models_are_as_large_as_their_files() -> None:

@@ -248,6 +248,18 @@ def test_ranks_follow_from_the_type() -> None:
     assert argument(variants()["trainium"], "--tensor-parallel-size") == "4"
 
 
+def test_copies_that_share_a_neuron_node_get_devices_that_lie_side_by_side() -> None:
+    def scheduler(**settings: Any) -> str | None:
+        spec = pod(server_of(source=FILES, **settings), SITE)["spec"]
+        name: str | None = spec.get("schedulerName")
+        return name
+
+    assert scheduler(instance_type="trn2.48xlarge", tensor_parallel=16) == "neuron-scheduler"
+    assert scheduler(instance_type="inf2.24xlarge") == "neuron-scheduler"
+    assert scheduler(instance_type="inf2.8xlarge") is None
+    assert "schedulerName" not in pod(server_of(instance_type="g6e.48xlarge"), SITE)["spec"]
+
+
 def test_a_copy_across_nodes_is_one_group_over_efa() -> None:
     server = variants()["across-nodes"]
     made: Any = workload(server, SITE)

@@ -62,6 +62,11 @@ def refused(**settings: Any) -> str:
         ({"image": "vllm/vllm-openai:latest"}, "image", "@sha256:"),
         ({"prefix_routing": True}, "prefix_routing", "Raise scaling.maximum"),
         (
+            {"prefix_routing": True, "scaling": ReplicaScaling(minimum=0, maximum=2)},
+            "prefix_routing",
+            "Raise scaling.minimum",
+        ),
+        (
             {
                 **TWO_NODES,
                 "image": IMAGE,
@@ -96,7 +101,7 @@ def refused(**settings: Any) -> str:
             "NVIDIA type",
         ),
         (
-            {"source": FILES, "instance_type": "trn2.48xlarge", "tensor_parallel": 8},
+            {"source": FILES, "instance_type": "trn2.48xlarge", "tensor_parallel": 2},
             "tensor_parallel",
             "Choose one of these",
         ),

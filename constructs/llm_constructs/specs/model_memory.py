@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from llm_constructs.specs.instance_type import DeviceKind, InstanceType
+from llm_constructs.specs.instance_type import InstanceType
 from llm_constructs.specs.problem import Problems
 
 GIB: Final = 1024**3
@@ -126,6 +126,11 @@ class Parallelism:
         return -(-self.tensor // cores)
 
     @property
+    def shares_node(self) -> bool:
+        """Whether the copy leaves devices of its node to others."""
+        return self.devices < self.row.accelerator_count
+
+    @property
     def copies_per_node(self) -> int:
         """Copies that fit onto a node; 0 where a copy takes more than one."""
         return self.row.accelerator_count // self.devices if self.nodes == 1 else 0
@@ -149,13 +154,10 @@ class Parallelism:
 def tensor_sizes(row: InstanceType) -> tuple[int, ...]:
     """Return the sizes of tensor parallelism that pods on ``row`` can have, in ascending order.
 
-    On Neuron a pod takes one device or all of them: several have to be neighbours, which only the
-    Neuron scheduler extension sees to (https://github.com/aws/containers-roadmap/issues/1735).
+    On Neuron they are whole devices, for a pod cannot share one with another model.
     """
-    sizes = row.tensor_parallel_sizes
-    if row.device_kind is not DeviceKind.NEURON or row.accelerator is None:
-        return sizes
-    return tuple(size for size in sizes if size in {row.accelerator.logical_cores, row.ranks})
+    cores = row.accelerator.logical_cores if row.accelerator else 1
+    return tuple(size for size in row.tensor_parallel_sizes if size % cores == 0)
 
 
 def smallest_parallelism(
@@ -165,7 +167,7 @@ def smallest_parallelism(
 
     Over several nodes a copy takes all ranks of each.
     """
-    sizes = tensor_sizes(row) if nodes == 1 else tensor_sizes(row)[-1:]
+    sizes = tensor_sizes(row) if nodes == 1 else (row.ranks,)
     for size in sizes:
         found = Parallelism(row=row, tensor=size, nodes=nodes)
         if shape.attention_heads % size == 0 and found.fits(shape, tokens):

@@ -162,6 +162,13 @@ class ModelServer:
             "Raise scaling.maximum, or set prefix_routing = false.",
         )
         problems.require(
+            not self.prefix_routing or self.scaling.minimum > 0,
+            "prefix_routing",
+            True,
+            "The router answers for a model that sleeps, with errors that would look like its own.",
+            "Raise scaling.minimum, or set prefix_routing = false.",
+        )
+        problems.require(
             self.nodes == 1 or not self.prefix_routing,
             "prefix_routing",
             True,
@@ -243,7 +250,7 @@ class ModelServer:
         if self.tensor_parallel is None:
             self._check_room(problems, row)
             return
-        legal = sizes if self.nodes == 1 else sizes[-1:]
+        legal = sizes if self.nodes == 1 else (row.ranks,)
         problems.require(
             self.tensor_parallel in legal,
             "tensor_parallel",
