@@ -10,6 +10,7 @@ from llm_constructs.model_server_pod import (
     LEAVING_SECONDS,
     labels,
 )
+from llm_constructs.model_server_workload import https_anywhere, name_resolution
 from llm_constructs.scrape_configuration import scrape_annotations
 from llm_constructs.specs.model_placement import ROUTER_ARCHITECTURE
 from llm_constructs.specs.model_server import ModelServer
@@ -176,8 +177,11 @@ def _pod(server: ModelServer, namespace: str, readiness_gate: str) -> dict[str, 
 def _network_policy(
     server: ModelServer, metadata: dict[str, str], vpc_cidr: str
 ) -> KubernetesObject:
-    """Return the rule that the router reaches names, the cluster's API and the copies alone."""
-    api = {"ipBlock": {"cidr": "0.0.0.0/0"}}
+    """Return the rule that the router reaches names, the cluster's API and the copies alone.
+
+    The API's address is one of the cluster's services, which lie outside the VPC.
+    """
+    copies = {"podSelector": {"matchLabels": labels(server)}}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -195,26 +199,9 @@ def _network_policy(
                 }
             ],
             "egress": [
-                {
-                    "to": [
-                        {
-                            "namespaceSelector": {
-                                "matchLabels": {"kubernetes.io/metadata.name": "kube-system"}
-                            },
-                            "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
-                        }
-                    ],
-                    "ports": [
-                        {"protocol": "UDP", "port": 53},
-                        {"protocol": "TCP", "port": 53},
-                    ],
-                },
-                # The API's address is one of the cluster's services, which lie outside the VPC.
-                {"to": [api], "ports": [{"protocol": "TCP", "port": 443}]},
-                {
-                    "to": [{"podSelector": {"matchLabels": labels(server)}}],
-                    "ports": [{"protocol": "TCP", "port": vllm.PORT}],
-                },
+                name_resolution(),
+                https_anywhere(),
+                {"to": [copies], "ports": [{"protocol": "TCP", "port": vllm.PORT}]},
             ],
         },
     }

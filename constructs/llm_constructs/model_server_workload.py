@@ -118,20 +118,30 @@ def network_policy(server: ModelServer, namespace: str, *, vpc_cidr: str) -> Kub
 def outgoing() -> list[dict[str, Any]]:
     """Return the rules for names, credentials and HTTPS."""
     return [
-        {
-            "to": [
-                {
-                    "namespaceSelector": {
-                        "matchLabels": {"kubernetes.io/metadata.name": "kube-system"}
-                    },
-                    "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
-                }
-            ],
-            "ports": [_port("UDP", 53), _port("TCP", 53)],
-        },
+        name_resolution(),
         {"to": [{"ipBlock": {"cidr": POD_IDENTITY_ADDRESS}}], "ports": [_port("TCP", 80)]},
-        {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [_port("TCP", 443)]},
+        https_anywhere(),
     ]
+
+
+def name_resolution() -> dict[str, Any]:
+    """Return the rule that pods reach the cluster's name servers."""
+    return {
+        "to": [
+            {
+                "namespaceSelector": {
+                    "matchLabels": {"kubernetes.io/metadata.name": "kube-system"}
+                },
+                "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+            }
+        ],
+        "ports": [_port("UDP", 53), _port("TCP", 53)],
+    }
+
+
+def https_anywhere() -> dict[str, Any]:
+    """Return the rule that pods reach HTTPS at any address."""
+    return {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [_port("TCP", 443)]}
 
 
 def target_group_binding(
