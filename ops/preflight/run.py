@@ -8,6 +8,7 @@ from ops.aws_account import Account, RefusedError
 from ops.preflight.check import Check, Finding, Severity
 from ops.preflight.cluster import AddonVersionsCheck, AmiReleasesCheck, ClusterVersionCheck
 from ops.preflight.identity import BootstrapCheck, CallerCheck, PublicAccessCheck, RegionCheck
+from ops.preflight.model_tokens import ModelTokensCheck
 from ops.preflight.models import InferenceProfilesCheck, ModelAccessCheck
 from ops.preflight.network import ExistingSubnetsCheck, HostedZoneCheck
 from ops.preflight.quotas import QuotasCheck
@@ -38,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     ReservationGroupsCheck(),
     PoolReservationsCheck(),
     TrainingPlansCheck(),
+    ModelTokensCheck(),
     InferenceProfilesCheck(),
     ModelAccessCheck(),
 )

@@ -576,6 +576,52 @@ def test_a_profile_that_the_region_does_not_have_is_told(
     assert "no such inference profile in us-east-2" in finding.reason
 
 
+TOKEN = "arn:aws:secretsmanager:us-east-2:333333333333:secret:hub-AbCdEf"
+
+
+def with_token() -> Environment:
+    """Return prod with one model, which comes from the hub."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    source = {"store": "hub", "path": "a/b", "revision": commit, "token_secret_arn": TOKEN}
+    shape = {
+        "parameters_billions": 8.2,
+        "layers": 36,
+        "attention_heads": 32,
+        "key_value_heads": 8,
+    }
+    model = {
+        "name": "model",
+        "source": source,
+        "shape": shape,
+        "pool": "serving-l40s",
+        "instance_type": "g6e.2xlarge",
+    }
+    return changed(serving={"models": [model]})
+
+
+@pytest.mark.parametrize(
+    ("secret", "sentence"),
+    [
+        ({"KmsKeyId": "arn:aws:kms:us-east-2:333333333333:key/1"}, "which its pods may not use"),
+        ({"DeletedDate": 1_800_000_000}, "about to be deleted"),
+    ],
+)
+def test_a_token_that_pods_could_not_read_is_told(
+    aws: AwsOnLoopback, account: Account, secret: dict[str, Any], sentence: str
+) -> None:
+    aws.answer("secretsmanager", "DescribeSecret", {"ARN": TOKEN, **secret})
+    assert sentence in one("secrets with tokens of the hub", account, with_token()).reason
+
+
+def test_a_token_that_is_not_there_is_told_and_one_that_is_there_is_not(
+    aws: AwsOnLoopback, account: Account
+) -> None:
+    aws.answer("secretsmanager", "DescribeSecret", {"ARN": TOKEN})
+    assert found("secrets with tokens of the hub", account, with_token()) == []
+    aws.fail("secretsmanager", "DescribeSecret", "ResourceNotFoundException")
+    assert TOKEN in one("secrets with tokens of the hub", account, with_token()).reason
+
+
 def test_what_the_file_does_not_have_is_not_checked(prod: Environment) -> None:
     bare = changed(eks=None, serving=None, gateway=None, lustre=None, data=None, training=None)
 
