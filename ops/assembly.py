@@ -19,11 +19,17 @@ class SynthesisedStack:
     """One stack of an assembly."""
 
     name: str
+    account: str
     region: str
     template_file: Path
     dependencies: tuple[str, ...]
     """Stacks that are deployed before this one."""
     termination_protection: bool
+
+    @property
+    def partition(self) -> str:
+        """The partition of the region, of those that configurations may name."""
+        return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
 
     @property
     def template(self) -> dict[str, Any]:
@@ -61,6 +67,7 @@ def stacks(directory: Path) -> tuple[SynthesisedStack, ...]:
         SynthesisedStack(
             name=name,
             # An environment is written aws://ACCOUNT/REGION.
+            account=artifact["environment"].split("/")[2],
             region=artifact["environment"].rsplit("/", 1)[-1],
             template_file=directory / artifact["properties"]["templateFile"],
             dependencies=tuple(artifact.get("dependencies", ())),

@@ -12,6 +12,7 @@ from ops import accelerator_catalogue, alarm_catalogue
 from ops.architecture import diagram
 from ops.assembly import Finding, findings
 from ops.dashboard_picture import pictures
+from ops.permissions import page as permissions
 from ops.preflight import policy
 from ops.preflight.run import CHECKS
 
@@ -58,6 +59,7 @@ def generated(assembly: Path) -> Mapping[str, str]:
         "docs/architecture.svg": diagram(assembly),
         alarm_catalogue.PAGE_FILE: alarm_catalogue.page(assembly),
         **pictures(assembly),
+        permissions.PAGE_FILE: permissions.page(permissions.PermissionReport(assembly)),
         policy.PAGE_FILE: policy.page(CHECKS),
     }
 

@@ -1,4 +1,4 @@
-"""``python -m ops lint-templates``: cfn-lint, with the rules of each stack's own region."""
+"""``python -m ops lint-templates``: cfn-lint with each region's rules, and the policies."""
 
 import subprocess
 import sys
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ops.assembly import stacks
+from ops.permissions.page import PermissionReport
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,7 +23,10 @@ def lint_templates(
     assembly: Annotated[Path, typer.Option(help="Folder of the cloud assembly.")] = ROOT
     / "cdk.out",
 ) -> None:
-    """Check the synthesised templates with cfn-lint; exit with 1 when it finds anything."""
+    """Check the templates with cfn-lint and the policies with AWS's own list of actions.
+
+    Exits with 1 when either finds anything. docs/permissions.md says what is asked of policies.
+    """
     by_region: defaultdict[str, list[str]] = defaultdict(list)
     for stack in stacks(assembly):
         by_region[stack.region].append(str(stack.template_file))
@@ -34,5 +38,12 @@ def lint_templates(
         code = subprocess.run([*command, "--", *files], check=False).returncode
         failed = failed or code != 0
         typer.echo(f"{region}: {len(files)} templates, {'findings above' if code else 'clean'}")
-    if failed:
+    report = PermissionReport(assembly)
+    for problem in (problems := report.problems()):
+        typer.echo(problem)
+    typer.echo(
+        f"policies: {len(report.statements)} statements, "
+        f"{'findings above' if problems else 'clean'}"
+    )
+    if failed or problems:
         raise typer.Exit(1)

@@ -1,5 +1,7 @@
 """Customer-managed keys."""
 
+from collections.abc import Sequence
+
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -10,6 +12,8 @@ PENDING_WINDOW = Duration.days(30)
 
 https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
 """
+
+_USE = ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*")
 
 
 class CustomerKey(kms.Key):
@@ -43,6 +47,8 @@ class CustomerKey(kms.Key):
         )
         self._allow_service(
             f"logs.{stack.region}.amazonaws.com",
+            # Not kms:DescribeKey: it has no encryption context, so the condition never holds.
+            _USE,
             {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": log_groups}},
         )
 
@@ -54,6 +60,7 @@ class CustomerKey(kms.Key):
         stack = Stack.of(self)
         self._allow_service(
             "delivery.logs.amazonaws.com",
+            (*_USE, "kms:DescribeKey"),
             {
                 "StringEquals": {"aws:SourceAccount": stack.account},
                 "ArnLike": {
@@ -64,17 +71,13 @@ class CustomerKey(kms.Key):
             },
         )
 
-    def _allow_service(self, service: str, conditions: dict[str, dict[str, str]]) -> None:
+    def _allow_service(
+        self, service: str, actions: Sequence[str], conditions: dict[str, dict[str, str]]
+    ) -> None:
         self.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal(service)],
-                actions=[
-                    "kms:Decrypt",
-                    "kms:DescribeKey",
-                    "kms:Encrypt",
-                    "kms:GenerateDataKey*",
-                    "kms:ReEncrypt*",
-                ],
+                actions=list(actions),
                 # In a key policy, `*` is the key that holds the policy.
                 resources=["*"],
                 conditions=conditions,

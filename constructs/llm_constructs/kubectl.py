@@ -187,8 +187,9 @@ class Kubectl(Construct):
         acknowledge(
             role,
             "AwsSolutions-IAM5[Resource::*]",
-            reason="Interfaces of a Lambda function in a VPC, and tokens of ECR's public registry, "
-            "support no resource-level permission; a token only admits to what is public.",
+            reason="Interfaces of a Lambda function in a VPC have no id before Lambda makes them. "
+            "Tokens of ECR's public registry support no resource-level permission, and admit only "
+            "to what is public.",
         )
         # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
         role.add_to_policy(

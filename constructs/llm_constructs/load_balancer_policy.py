@@ -49,7 +49,8 @@ _LISTENING = (
     *("ModifyListener", "ModifyRule", "RemoveListenerCertificates", "SetRulePriorities"),
 )
 _BALANCERS = ("loadbalancer/app/*", "loadbalancer/net/*")
-_LISTENERS = ("listener/app/*", "listener/net/*", "listener-rule/app/*", "listener-rule/net/*")
+_LISTENERS = ("listener/app/*", "listener/net/*")
+_RULES = ("listener-rule/app/*", "listener-rule/net/*")
 
 
 class LoadBalancerStatements:
@@ -152,7 +153,7 @@ class LoadBalancerStatements:
             iam.PolicyStatement(
                 sid="Listen",
                 actions=_elb(*_LISTENING),
-                resources=self._elb_arns(*_BALANCERS, *_LISTENERS),
+                resources=self._elb_arns(*_BALANCERS, *_LISTENERS, *_RULES),
             ),
             iam.PolicyStatement(
                 sid="RegisterTargets",
@@ -186,7 +187,7 @@ class LoadBalancerStatements:
             iam.PolicyStatement(
                 sid="TagListeners",
                 actions=_elb("AddTags", "RemoveTags"),
-                resources=self._elb_arns(*_LISTENERS),
+                resources=self._elb_arns(*_LISTENERS, *_RULES),
             ),
         )
 
@@ -209,7 +210,9 @@ def acknowledge_wildcards(role: iam.IRole) -> None:
     acknowledge(
         role,
         "AwsSolutions-IAM5[Resource::*]",
-        reason="These actions only read, and AWS supports no resource-level permission for them.",
+        reason="These actions only read, and for all but three AWS supports no resource-level "
+        "permission. The three look up certificates, pools and security groups to find the ones "
+        "that a service names, so their ids are not known here.",
     )
     acknowledge(
         role,

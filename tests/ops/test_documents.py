@@ -28,6 +28,7 @@ GENERATED = (
     "docs/dashboards/cost.svg",
     "docs/dashboards/service.svg",
     "docs/dashboards/training.svg",
+    "docs/permissions.md",
     "docs/preflight-permissions.md",
     "docs/security-exceptions.md",
 )

@@ -48,7 +48,7 @@ def stack(tmp_path: Path, *resources: tuple[str, dict[str, Any]]) -> Synthesised
     }
     file = tmp_path / "template.json"
     file.write_text(json.dumps(template))
-    return SynthesisedStack("llm-prod-network", REGION, file, (), False)
+    return SynthesisedStack("llm-prod-network", "111111111111", REGION, file, (), False)
 
 
 def amounts(quantities: Iterator[Quantity]) -> dict[str, Decimal]:

@@ -42,8 +42,8 @@ class Emulator:
     def cloudformation(self) -> Any:
         return boto3.client("cloudformation", **self._where())
 
-    def make_ledger_table(self) -> str:
-        name = f"ledger-{uuid.uuid4().hex}"
+    def make_ledger_table(self, name: str = "") -> str:
+        name = name or f"ledger-{uuid.uuid4().hex}"
         self.dynamodb().create_table(
             TableName=name,
             BillingMode="PAY_PER_REQUEST",
@@ -66,8 +66,8 @@ class Emulator:
         )
         return name
 
-    def make_directory_table(self) -> str:
-        name = f"directory-{uuid.uuid4().hex}"
+    def make_directory_table(self, name: str = "") -> str:
+        name = name or f"directory-{uuid.uuid4().hex}"
         self.dynamodb().create_table(
             TableName=name,
             BillingMode="PAY_PER_REQUEST",
@@ -76,8 +76,8 @@ class Emulator:
         )
         return name
 
-    def make_pepper(self, value: object = PEPPER) -> str:
-        name = f"pepper-{uuid.uuid4().hex}"
+    def make_pepper(self, value: object = PEPPER, name: str = "") -> str:
+        name = name or f"pepper-{uuid.uuid4().hex}"
         self.secrets_manager().create_secret(Name=name, SecretString=json.dumps(value))
         return name
 
