@@ -1,7 +1,7 @@
 """A function of a template with its role, and what IAM would say of a request."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,7 @@ def matches(statement: Statement, request: Request) -> bool:
     )
 
 
-def _holds(operator: str, values: Iterable[str], actual: str | None) -> bool:
+def _holds(operator: str, values: Collection[str], actual: str | None) -> bool:
     """Evaluate one condition.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
