@@ -23,6 +23,7 @@ ARNS = {
     ("AWS::S3::Bucket", "Arn"): "s3:::{name}",
     ("AWS::SNS::Topic", ""): "sns:{region}:{account}:{name}",
     ("AWS::SQS::Queue", "Arn"): "sqs:{region}:{account}:{name}",
+    ("AWS::SageMaker::Cluster", "ClusterArn"): "sagemaker:{region}:{account}:cluster/{id}",
     ("AWS::SecretsManager::Secret", ""): "secretsmanager:{region}:{account}:secret:{name}-AbCdEf",
     ("AWS::Batch::JobDefinition", ""): "batch:{region}:{account}:job-definition/{name}:1",
     ("AWS::Batch::JobQueue", "JobQueueArn"): "batch:{region}:{account}:job-queue/{name}",

@@ -16,6 +16,10 @@ REASONS: Mapping[tuple[str, str], str] = {
         "The account's administrators keep the key manageable; IAM's policies decide who they are. "
         "https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html"
     ),
+    ("AWS::KMS::Key", "kms:Decrypt*"): (
+        "The CDK writes it for the encrypted logs of state machines, whose delivery asks for "
+        "kms:Decrypt, the one action that it matches."
+    ),
     ("AWS::KMS::Key", "kms:GenerateDataKey*"): (
         "Both variants of one action, with and without the plaintext key."
     ),

@@ -39,21 +39,24 @@ def resolution_of_template(template: Template, name: str = "llm-test-gateway") -
 
 @dataclass(frozen=True)
 class FunctionRole:
-    """What a function is told and allowed, by the one function of ``stack`` with ``handler``."""
+    """What a function is told and allowed.
+
+    It is the one function of ``stack`` with ``handler``, whose logical id begins with ``prefix``.
+    """
 
     resolution: Resolution
     stack: str
     handler: str
-    description: str = ""
+    prefix: str = ""
 
     @property
     def _properties(self) -> Mapping[str, Any]:
         (found,) = [
             resource["Properties"]
-            for resource in self._resources.values()
-            if resource["Type"] == "AWS::Lambda::Function"
+            for logical_id, resource in self._resources.items()
+            if logical_id.startswith(self.prefix)
+            and resource["Type"] == "AWS::Lambda::Function"
             and resource["Properties"].get("Handler") == self.handler
-            and self.description in resource["Properties"].get("Description", "")
         ]
         properties: Mapping[str, Any] = found
         return properties

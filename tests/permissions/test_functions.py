@@ -334,6 +334,12 @@ BUILDERS: Mapping[str, Any] = {
 }
 
 
+CALLS_OF_RESOURCES = "AWS679f53fac002430cb0da5b7982bd2287"
+COPIES = "CustomCDKBucketDeployment"
+KUBECTL_PROVIDER = "ClusterKubectl"
+"""How the logical ids of the CDK's own functions begin, which all have the same handler."""
+
+
 class TestFunctionsOfTheCdk:
     """Code that we do not write: its calls are read from the source that is deployed."""
 
@@ -367,10 +373,60 @@ class TestFunctionsOfTheCdk:
             for found in re.findall(r"\['? ?'aws', '([a-z0-9-]+)', '([a-z-]+)'", source.read_text())
         }
         assert commands == set(KUBECTL)
-        role = FunctionRole(resolution_of(assembly), "llm-prod-eks", "index.handler")
+        role = FunctionRole(
+            resolution_of(assembly), "llm-prod-eks", "index.handler", KUBECTL_PROVIDER
+        )
         network = {name for name in IN_A_VPC if name.startswith("ec2:")}
         needed = set().union(*KUBECTL.values())
         assert role.granted() == needed | network | set(LAMBDAS_OWN)
+
+    @pytest.mark.parametrize("environment", ["staging", "prod"])
+    def test_calls_that_resources_are_made_of_are_what_their_function_may_do(
+        self, environment: str, assembly: Assembly
+    ) -> None:
+        resolution, stack = resolution_of(assembly), f"llm-{environment}-training"
+        role = FunctionRole(resolution, stack, "index.handler", CALLS_OF_RESOURCES)
+        account = account_of(role)
+        requests = {
+            Request(
+                f"logs:{call['action'][0].upper()}{call['action'][1:]}",
+                account.arn("logs", f"log-group:{call['parameters']['logGroupName']}"),
+            )
+            for resource in assembly.templates[stack]["Resources"].values()
+            if resource["Type"] == "Custom::AWS"
+            for event_type in ("Create", "Update", "Delete")
+            if event_type in resource["Properties"]
+            for call in [json.loads(resolution.text(resource["Properties"][event_type], stack))]
+        }
+        assert requests
+        assert [each for each in requests if not role.allows(each)] == []
+        passed = {"kms:DescribeKey": "CloudWatch Logs looks at the key in the caller's name."}
+        assert role.unused(requests) == {*LAMBDAS_OWN, *passed}
+
+    def test_scripts_are_copied_by_a_function_that_writes_to_one_bucket_alone(
+        self, assembly: Assembly
+    ) -> None:
+        (file,) = [
+            file
+            for file in assembly.directory.glob("asset.*/index.py")
+            if "def s3_deploy(" in file.read_text()
+        ]
+        commands = set(re.findall(r"""["']s3["'], ["'](\w+)["']""", file.read_text()))
+        assert commands == {"cp", "rm", "sync"}
+        role = FunctionRole(
+            resolution_of(assembly),
+            "llm-prod-training",
+            "index.handler",
+            COPIES,
+        )
+        assert {action.partition(":")[0] for action in role.granted()} == {"kms", "logs", "s3"}
+        written = {
+            resource.split("/")[0]
+            for each in role.statements
+            if "s3:PutObject" in each.actions
+            for resource in each.resources
+        }
+        assert len(written) == 1
 
 
 KUBECTL: Mapping[tuple[str, str], set[str]] = {
@@ -419,6 +475,15 @@ def test_every_function_is_judged_here(assembly: Assembly) -> None:
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::Lambda::Function"
     }
+    by_index = {
+        logical_id
+        for template in assembly.templates.values()
+        for logical_id, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::Function"
+        and resource["Properties"].get("Handler") == "index.handler"
+    }
+    known = (CALLS_OF_RESOURCES, KUBECTL_PROVIDER, COPIES)
+    assert all(each.startswith(known) for each in by_index)
     packages = {file.parent.name for file in LAMBDAS.glob("*/handler.py")} | {"gateway"}
     assert handlers == judged
     assert packages == {"authorizer", "bedrock_settings", "gateway"}
