@@ -19,7 +19,7 @@ from llm_constructs.specs.data_lake import LakeArea, LakeReplication, LakeRetent
 from llm_constructs.specs.eks import Cluster, GpuMonitoring
 from llm_constructs.specs.gateway import Gateway
 from llm_constructs.specs.gateway_service import ContainerService
-from llm_constructs.specs.hyperpod import HyperPod
+from llm_constructs.specs.hyperpod import HyperPod, Orchestrator
 from llm_constructs.specs.hyperpod_site import HyperPodSite
 from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.specs.karpenter_pool import KarpenterPool
@@ -181,6 +181,11 @@ class EksTable(_Table):
     """The metrics of pods, by which model servers scale."""
     teams: tuple[Team, ...] = ()
     """Teams that share the cluster by quotas. Left out: no queues, first come, first served."""
+
+    @property
+    def managed_system_nodes(self) -> SystemNodes | None:
+        """The system nodes, ``None`` with EKS Auto Mode, where there are none."""
+        return None if self.cluster.is_automatic else self.system_nodes
 
     @property
     def device_kinds(self) -> frozenset[DeviceKind]:
@@ -363,14 +368,71 @@ class Environment(_Table):
                 region=self.region,
                 zones=self.network.chosen_vpc.availability_zones,
                 accelerator_zone=self.network.chosen_vpc.accelerator_zone,
-                system_nodes=self.eks.system_nodes,
+                profile=self.eks.cluster.compute,
+                system_nodes=self.eks.system_nodes
+                if "system_nodes" in self.eks.model_fields_set
+                else self.eks.managed_system_nodes,
                 pools=self.eks.pools,
                 groups=self.eks.groups,
             )
         with _inside(problems, "eks.teams"):
             self.eks.team_plan()
+        if self.eks.cluster.is_automatic:
+            self._check_auto_mode(problems, self.eks)
         self._check_controllers(problems, self.eks)
         self._check_registries(problems)
+
+    def _check_auto_mode(self, problems: Problems, eks: EksTable) -> None:
+        """Note what the platform builds on its own nodes alone."""
+        problems.require(
+            DeviceKind.NONE in eks.device_kinds,
+            "eks.pools",
+            [pool.name for pool in eks.pools],
+            "The cluster's add-ons and charts would have no node: EKS Auto Mode has only those of "
+            "pools, and nodes with accelerators keep others away.",
+            'Add a pool without accelerators, such as one of the family "m7g".',
+        )
+        remedy = 'Leave it out, or write compute = "karpenter" in [eks.cluster].'
+        problems.require(
+            self.serving is None,
+            "serving",
+            [model.name for model in self.serving.models] if self.serving else [],
+            "Model servers wait for gates of the AWS Load Balancer Controller, and EKS Auto Mode "
+            "brings a controller of its own.",
+            remedy,
+        )
+        on_cluster = self.training is not None and self.training.orchestrator == Orchestrator.EKS
+        problems.require(
+            not on_cluster,
+            "training.orchestrator",
+            str(Orchestrator.EKS),
+            "Nodes of HyperPod need the cluster's own network plugin and device plugins, and with "
+            "EKS Auto Mode it has none.",
+            'Choose orchestrator = "slurm", or write compute = "karpenter" in [eks.cluster].',
+        )
+        problems.require(
+            self.lustre is None,
+            "lustre",
+            None,
+            "Nodes of EKS Auto Mode run Bottlerocket, on which the driver of FSx for Lustre is not "
+            "tried.",
+            remedy,
+        )
+        problems.require(
+            not eks.controllers.mounted_models,
+            "eks.controllers.mounted_models",
+            list(eks.controllers.mounted_models),
+            "Their driver is not tried on nodes of EKS Auto Mode.",
+            remedy,
+        )
+        problems.require(
+            not eks.needs_neuron_topology,
+            "eks.pools",
+            [pool.name for pool in eks.pools if pool.device_kind is DeviceKind.NEURON],
+            "A node with several Neuron devices needs the Neuron scheduler, whose chart brings a "
+            "second device plugin beside the one of EKS Auto Mode.",
+            'Name types with one device, or write compute = "karpenter" in [eks.cluster].',
+        )
 
     def _check_controllers(self, problems: Problems, eks: EksTable) -> None:
         problems.require(
@@ -447,7 +509,7 @@ class Environment(_Table):
                 placement=ModelPlacement(
                     pools=self.eks.pools,
                     groups=self.eks.groups,
-                    system_nodes=self.eks.system_nodes,
+                    system_nodes=self.eks.managed_system_nodes,
                 ),
                 namespaces=self.eks.cluster.namespaces,
                 has_lake=self.data is not None,

@@ -7,6 +7,7 @@ from constructs import Construct, IDependable
 
 from config import Environment
 from config.environment import EksTable
+from llm_constructs.automatic_pools import AutomaticPools
 from llm_constructs.cluster_addons import ClusterAddons
 from llm_constructs.data_lake import DataLake
 from llm_constructs.dcgm_exporter import DcgmExporter
@@ -27,6 +28,7 @@ from llm_constructs.node_pools import NodeSite
 from llm_constructs.prometheus import Prometheus
 from llm_constructs.reserved_nodes import ReservedNodes
 from llm_constructs.specs.cluster_addon import (
+    AUTO_MODE_CONTROLLERS,
     CONTROLLERS,
     FSX_CSI_DRIVER,
     NETWORKING,
@@ -48,6 +50,8 @@ class EksStack(Layer):
 
     Things are installed in the order network plugin, system nodes, controllers, other nodes, and
     are removed in the opposite one, so that whoever made something in AWS is there to remove it.
+    With EKS Auto Mode the pools come first, for controllers have no other nodes to run on, and
+    ``karpenter`` is ``None``.
 
     What other stacks apply to the cluster waits for what it needs: ingresses for
     ``ingress_controllers``, ScaledObjects for ``keda``'s chart, and LeaderWorkerSets for that of
@@ -89,10 +93,16 @@ class EksStack(Layer):
         )
         # Instances are launched by others than CloudFormation, which would tag them.
         self._node_tags = {**environment.tags, "environment": environment.name, "layer": "eks"}
-        networking = ClusterAddons(self, "Networking", cluster=self.cluster, addons=NETWORKING)
-        self._add_system(eks, networking, lake, has_file_system=file_system is not None)
+        self.karpenter: Karpenter | None = None
+        self.reserved_nodes: tuple[ReservedNodes, ...] = ()
+        if self.cluster.is_automatic:
+            self._add_automatic_nodes(eks, network)
+        else:
+            networking = ClusterAddons(self, "Networking", cluster=self.cluster, addons=NETWORKING)
+            self._add_system(eks, networking, lake, has_file_system=file_system is not None)
         self.ingress_controllers = self._add_ingress_controllers(environment, network)
-        self._add_devices(eks, hyperpod_groups)
+        if not self.cluster.is_automatic:
+            self._add_devices(eks, hyperpod_groups)
         self.prometheus = self._make_prometheus(eks)
         self.keda = self._make_keda(eks)
         self.leader_worker_sets = (
@@ -101,10 +111,29 @@ class EksStack(Layer):
             else None
         )
         namespaces = self._add_namespaces(eks, file_system)
-        self.karpenter = Karpenter(self, "Karpenter", cluster=self.cluster)
+        if not self.cluster.is_automatic:
+            self.karpenter = Karpenter(self, "Karpenter", cluster=self.cluster)
         self._add_teams(eks, namespaces)
-        self._add_pools(eks, network)
-        self.reserved_nodes = self._make_reserved_nodes(eks, network, networking)
+        if self.karpenter is not None:
+            self._add_pools(eks, network, self.karpenter)
+            self.reserved_nodes = self._make_reserved_nodes(eks, network, networking)
+
+    def _add_automatic_nodes(self, eks: EksTable, network: Network) -> None:
+        pools = AutomaticPools(
+            self,
+            "Pools",
+            cluster=self.cluster,
+            pools=eks.pools,
+            site=self._node_site(network, instance_profile=""),
+        )
+        addons = ClusterAddons(
+            self,
+            "Controllers",
+            cluster=self.cluster,
+            addons=AUTO_MODE_CONTROLLERS,
+            after=pools.installed,
+        )
+        self.cluster.kubectl.after(*pools.installed, addons)
 
     def _add_system(
         self,
@@ -146,12 +175,16 @@ class EksStack(Layer):
         self, environment: Environment, network: Network
     ) -> tuple[IDependable, ...]:
         DefaultStorageClass(self, "StorageClass", cluster=self.cluster, volume_key=self._volume_key)
-        load_balancers = LoadBalancerController(
-            self, "LoadBalancerController", cluster=self.cluster
-        )
+        installed: list[IDependable] = []
+        if not self.cluster.is_automatic:
+            installed.append(
+                LoadBalancerController(
+                    self, "LoadBalancerController", cluster=self.cluster
+                ).installed
+            )
         domain = environment.network.domain
         if domain is None or network.hosted_zone is None:
-            return (load_balancers.installed,)
+            return tuple(installed)
         names = ExternalDns(
             self,
             "ExternalDns",
@@ -159,7 +192,7 @@ class EksStack(Layer):
             domain=domain,
             hosted_zone=network.hosted_zone,
         )
-        return (load_balancers.installed, names.installed)
+        return (*installed, names.installed)
 
     def _add_devices(self, eks: EksTable, hyperpod_groups: Sequence[InstanceGroup]) -> None:
         kinds = eks.device_kinds | {group.row.device_kind for group in hyperpod_groups}
@@ -227,8 +260,11 @@ class EksStack(Layer):
             namespaces=[namespace for team in eks.teams for namespace in team.namespaces],
             after=[
                 *self.ingress_controllers,
-                self.karpenter.installed,
-                *(made.installed for made in (self.keda, self.leader_worker_sets) if made),
+                *(
+                    made.installed
+                    for made in (self.karpenter, self.keda, self.leader_worker_sets)
+                    if made
+                ),
             ],
         )
         TeamQueues(
@@ -239,10 +275,21 @@ class EksStack(Layer):
             after=[kueue.installed, namespaces],
         )
 
-    def _add_pools(self, eks: EksTable, network: Network) -> None:
+    def _add_pools(self, eks: EksTable, network: Network, karpenter: Karpenter) -> None:
+        profile = karpenter.instance_profile.instance_profile_name
+        KarpenterPools(
+            self,
+            "Pools",
+            cluster=self.cluster,
+            karpenter=karpenter,
+            pools=eks.pools,
+            site=self._node_site(network, instance_profile=profile),
+        )
+
+    def _node_site(self, network: Network, *, instance_profile: str) -> NodeSite:
         accelerator = network.accelerator_subnet
-        site = NodeSite(
-            instance_profile=self.karpenter.instance_profile.instance_profile_name,
+        return NodeSite(
+            instance_profile=instance_profile,
             security_group_ids=[
                 self.cluster.security_group_id,
                 self.cluster.node_security_group.security_group_id,
@@ -253,14 +300,6 @@ class EksStack(Layer):
             accelerator_subnet_id=accelerator.subnet_id if accelerator else None,
             volume_key_arn=self._volume_key.key_arn,
             tags=self._node_tags,
-        )
-        KarpenterPools(
-            self,
-            "Pools",
-            cluster=self.cluster,
-            karpenter=self.karpenter,
-            pools=eks.pools,
-            site=site,
         )
 
     def _make_reserved_nodes(

@@ -25,6 +25,17 @@ from llm_constructs.specs.eks import Cluster
 ADMIN_POLICY: Final = "AmazonEKSClusterAdminPolicy"
 """Everything, in every namespace."""
 
+AUTO_MODE_POLICIES: Final = (
+    "AmazonEKSBlockStoragePolicy",
+    "AmazonEKSComputePolicy",
+    "AmazonEKSLoadBalancingPolicy",
+    "AmazonEKSNetworkingPolicy",
+)
+"""What EKS needs to run nodes, volumes and load balancers itself.
+
+https://docs.aws.amazon.com/eks/latest/userguide/auto-cluster-iam-role.html
+"""
+
 VIEWER_POLICY: Final = "AmazonEKSViewPolicy"
 """Most objects of every namespace, but no secrets.
 
@@ -42,7 +53,9 @@ class EksCluster(Construct):
 
     ``name`` is the cluster's name, for the permissions of its controllers are limited by tags that
     hold it. Members of ``node_security_group`` reach each other over EFA. ``alarms``, ``signals``
-    and ``queries`` say what to watch; those of nodes need the CloudWatch add-on.
+    and ``queries`` say what to watch; those of nodes need the CloudWatch add-on. Where the cluster
+    ``is_automatic``, EKS Auto Mode runs the nodes of pools with their network, devices, block
+    storage and load balancers; the pools that EKS would bring are left out.
     """
 
     def __init__(
@@ -59,6 +72,7 @@ class EksCluster(Construct):
         self.name = name
         self.vpc = vpc
         self.version = cluster.version
+        self.is_automatic = cluster.is_automatic
         self._removal_policy = removal_policy
         self.key = CustomerKey(
             self,
@@ -129,12 +143,15 @@ class EksCluster(Construct):
                 # What it needs, it has from the cluster's security group.
                 allow_all_outbound=False,
             ),
-            role=self._make_role(),
+            role=self._make_role(spec),
             secrets_encryption_key=self.key,
             cluster_logging=list(eks.ClusterLoggingTypes),
-            # Neither Auto Mode, which is the default, nor nodes of the CDK's choice.
-            default_capacity_type=eks.DefaultCapacityType.NODEGROUP,
-            default_capacity=0,
+            # Never nodes of the CDK's or of EKS's choice.
+            default_capacity_type=eks.DefaultCapacityType.AUTOMODE
+            if spec.is_automatic
+            else eks.DefaultCapacityType.NODEGROUP,
+            default_capacity=None if spec.is_automatic else 0,
+            compute=eks.ComputeConfig(node_pools=[]) if spec.is_automatic else None,
             bootstrap_cluster_creator_admin_permissions=False,
             # The add-ons are pinned; see cluster_addons.
             bootstrap_self_managed_addons=False,
@@ -150,21 +167,25 @@ class EksCluster(Construct):
         # The CDK's Python types say that its Cluster lacks a member of its own interface.
         return cast("eks.ICluster", cluster)
 
-    def _make_role(self) -> iam.Role:
+    def _make_role(self, spec: Cluster) -> iam.Role:
+        policies = ("AmazonEKSClusterPolicy", *(AUTO_MODE_POLICIES if spec.is_automatic else ()))
         role = iam.Role(
             self,
             "Role",
             assumed_by=iam.ServicePrincipal("eks.amazonaws.com"),
-            description=f"Lets the control plane of {self.name} manage its interfaces",
+            description=f"Lets the control plane of {self.name} manage what it makes",
             managed_policies=[
-                iam.ManagedPolicy.from_aws_managed_policy_name("AmazonEKSClusterPolicy")
+                iam.ManagedPolicy.from_aws_managed_policy_name(name) for name in policies
             ],
         )
         acknowledge(
             role,
-            "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/AmazonEKSClusterPolicy]",
-            reason="AWS runs the control plane and keeps this policy in step with it; a copy would "
-            "break the cluster when a version needs more.",
+            *(
+                f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{name}]"
+                for name in policies
+            ),
+            reason="AWS runs the control plane and keeps these policies in step with it; a copy "
+            "would break the cluster when a version needs more.",
         )
         return role
 

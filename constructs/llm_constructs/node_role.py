@@ -19,24 +19,45 @@ https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html
 """
 
 
-class NodeRole(iam.Role):
-    """The role of nodes. Pods on them have roles of their own and cannot reach this one."""
+AUTO_MODE_POLICIES: Final = (
+    "AmazonEKSWorkerNodeMinimalPolicy",
+    "AmazonEC2ContainerRegistryPullOnly",
+)
+"""The same where EKS Auto Mode runs the nodes, which nobody logs in to.
 
-    def __init__(self, scope: Construct, construct_id: str, *, description: str) -> None:
+https://docs.aws.amazon.com/eks/latest/userguide/auto-create-node-role.html
+"""
+
+
+class NodeRole(iam.Role):
+    """The role of nodes, ``automatic`` ones of EKS Auto Mode or others.
+
+    Pods on them have roles of their own and cannot reach this one.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        description: str,
+        automatic: bool = False,
+    ) -> None:
+        policies = AUTO_MODE_POLICIES if automatic else NODE_POLICIES
         super().__init__(
             scope,
             construct_id,
             assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
             description=description,
             managed_policies=[
-                iam.ManagedPolicy.from_aws_managed_policy_name(name) for name in NODE_POLICIES
+                iam.ManagedPolicy.from_aws_managed_policy_name(name) for name in policies
             ],
         )
         acknowledge(
             self,
             *(
                 f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{name}]"
-                for name in NODE_POLICIES
+                for name in policies
             ),
             reason="AWS makes the agents that run on nodes and keeps these policies in step with "
             "them: joining the cluster, pulling images, Session Manager. Pods cannot use them, "

@@ -9,6 +9,10 @@ from llm_constructs.kubectl import KubernetesObject
 DEFAULT_CLASS_ANNOTATION = "storageclass.kubernetes.io/is-default-class"
 """https://kubernetes.io/docs/tasks/administer-cluster/change-default-storage-class/"""
 
+EBS_PROVISIONER = "ebs.csi.aws.com"
+AUTO_MODE_PROVISIONER = "ebs.csi.eks.amazonaws.com"
+"""https://docs.aws.amazon.com/eks/latest/userguide/create-storage-class.html"""
+
 
 class DefaultStorageClass(Construct):
     """Block storage for single pods: encrypted gp3 volumes in the zone of the pod.
@@ -21,10 +25,11 @@ class DefaultStorageClass(Construct):
         self, scope: Construct, construct_id: str, *, cluster: EksCluster, volume_key: kms.IKey
     ) -> None:
         super().__init__(scope, construct_id)
-        cluster.kubectl.apply(self, "Gp3", gp3_class(volume_key.key_arn))
+        provisioner = AUTO_MODE_PROVISIONER if cluster.is_automatic else EBS_PROVISIONER
+        cluster.kubectl.apply(self, "Gp3", gp3_class(volume_key.key_arn, provisioner=provisioner))
 
 
-def gp3_class(key_arn: str) -> KubernetesObject:
+def gp3_class(key_arn: str, *, provisioner: str = EBS_PROVISIONER) -> KubernetesObject:
     """Return the class, whose volumes are encrypted with the key of ``key_arn``.
 
     https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/docs/parameters.md
@@ -33,7 +38,7 @@ def gp3_class(key_arn: str) -> KubernetesObject:
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
         "metadata": {"name": "gp3", "annotations": {DEFAULT_CLASS_ANNOTATION: "true"}},
-        "provisioner": "ebs.csi.aws.com",
+        "provisioner": provisioner,
         # Strings, all of them: Kubernetes takes no other values here.
         "parameters": {"type": "gp3", "encrypted": "true", "kmsKeyId": key_arn},
         # A volume lies in one zone, which the pod that waits for it decides.

@@ -61,7 +61,8 @@ def _pool(purchase: Purchase) -> str:
 
 def _ami_release(environment: Environment) -> str:
     eks = environment.eks
-    release = eks.system_nodes.ami_release if eks else None
+    system = eks.managed_system_nodes if eks else None
+    release = system.ami_release if system else None
     if release is None:
         return (
             "# Add ami_release, one of https://github.com/awslabs/amazon-eks-ami/releases, such as "

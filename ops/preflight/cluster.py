@@ -83,7 +83,7 @@ class AddonVersionsCheck:
             versions = [version["addonVersion"] for version in addon.get("addonVersions", ())]
             offered[addon["addonName"]] = versions
         pinned = cluster_addons(
-            eks.cluster.gpu_monitoring,
+            eks.cluster,
             has_file_system=environment.lustre is not None,
             mounts_models=bool(eks.controllers.mounted_models),
         )
@@ -138,8 +138,8 @@ class AmiReleasesCheck:
 
 
 def _pinned(eks: EksTable) -> Iterator[tuple[str, AmiType, str]]:
-    system = eks.system_nodes
-    if system.ami_release is not None:
+    system = eks.managed_system_nodes
+    if system is not None and system.ami_release is not None:
         release_date = system.ami_release.rpartition("-")[2]
         yield "eks.system_nodes.ami_release", system.effective_ami_type, release_date
     for group in eks.groups:

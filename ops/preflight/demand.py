@@ -31,15 +31,16 @@ def instance_demands(environment: Environment) -> Iterator[InstanceDemand]:
     if environment.eks is None:
         return
     zones = environment.network.chosen_vpc.availability_zones
-    system = environment.eks.system_nodes
-    yield InstanceDemand(
-        "eks.system_nodes",
-        (system.row,),
-        zones,
-        (CapacityType.ON_DEMAND,),
-        system.maximum * system.row.vcpus,
-        every_zone=True,
-    )
+    system = environment.eks.managed_system_nodes
+    if system is not None:
+        yield InstanceDemand(
+            "eks.system_nodes",
+            (system.row,),
+            zones,
+            (CapacityType.ON_DEMAND,),
+            system.maximum * system.row.vcpus,
+            every_zone=True,
+        )
     for pool in environment.eks.pools:
         yield InstanceDemand(
             f"eks.pools.{pool.name}",

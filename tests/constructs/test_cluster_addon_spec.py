@@ -22,7 +22,7 @@ def test_every_pin_is_installed_and_every_addon_of_the_cluster_is_pinned(
         if resource["Type"] == "AWS::EKS::Addon"
     }
     pinned = cluster_addons(
-        environment.eks.cluster.gpu_monitoring,
+        environment.eks.cluster,
         has_file_system=environment.lustre is not None,
         mounts_models=bool(environment.eks.controllers.mounted_models),
     )

@@ -172,9 +172,7 @@ def _prepare_eks(aws: AwsOnLoopback, environment: Environment) -> None:
 def addon_pages(environment: Environment) -> list[list[dict[str, Any]]]:
     """Return the pinned add-ons beside newer versions, one add-on a page."""
     assert environment.eks is not None
-    pinned = cluster_addons(
-        environment.eks.cluster.gpu_monitoring, has_file_system=True, mounts_models=True
-    )
+    pinned = cluster_addons(environment.eks.cluster, has_file_system=True, mounts_models=True)
     return [
         [
             {

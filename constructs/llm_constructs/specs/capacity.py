@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from llm_constructs.specs.eks import ComputeProfile
 from llm_constructs.specs.instance_type import InstanceType
 from llm_constructs.specs.karpenter_pool import KarpenterPool
 from llm_constructs.specs.node_group import ReservedNodeGroup, SystemNodes
@@ -26,15 +26,6 @@ LONGEST_AUTO_MODE_LIFE: Final = 504
 
 https://docs.aws.amazon.com/eks/latest/userguide/automode.html
 """
-
-
-class ComputeProfile(StrEnum):
-    """Who runs the nodes."""
-
-    KARPENTER = "karpenter"
-    """A group of system nodes, and Karpenter on it."""
-    AUTO_MODE = "auto-mode"
-    """EKS itself, with its own images, drivers and Karpenter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +188,13 @@ class ClusterCapacity:
             pool.ami_version,
             "EKS Auto Mode chooses the image and its driver.",
             "Leave it out, or choose the profile karpenter.",
+        )
+        problems.require(
+            not pool.fast_image_pull,
+            f"{where}.fast_image_pull",
+            True,
+            "It is a setting of Amazon Linux, and EKS Auto Mode runs Bottlerocket.",
+            "Choose the profile karpenter, or leave it out.",
         )
         life = pool.expire_after_hours
         problems.require(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from llm_constructs.specs.eks import GpuMonitoring
+from llm_constructs.specs.eks import Cluster, GpuMonitoring
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +39,11 @@ NETWORKING: Final = (
 )
 """What a node needs to become ready, so installed before any node: all are daemon sets."""
 
+METRICS_SERVER: Final = ClusterAddon(name="metrics-server", version="v0.9.0-eksbuild.7")
+
 CONTROLLERS: Final = (
     ClusterAddon(name="coredns", version="v1.14.3-eksbuild.23"),
-    ClusterAddon(name="metrics-server", version="v0.9.0-eksbuild.7"),
+    METRICS_SERVER,
     ClusterAddon(
         name="aws-ebs-csi-driver",
         version="v1.63.1-eksbuild.1",
@@ -93,6 +95,13 @@ def cloudwatch_observability(*, gpu_metrics: bool) -> ClusterAddon:
     )
 
 
+AUTO_MODE_CONTROLLERS: Final = (METRICS_SERVER, cloudwatch_observability(gpu_metrics=False))
+"""What EKS Auto Mode leaves to add-ons: names, network, identities, disks and repair are its own.
+
+https://docs.aws.amazon.com/eks/latest/userguide/auto-networking.html
+"""
+
+
 def monitoring_addons(monitoring: GpuMonitoring) -> tuple[ClusterAddon, ...]:
     """Return the add-ons that watch nodes, at most one of which runs DCGM.
 
@@ -110,8 +119,10 @@ def monitoring_addons(monitoring: GpuMonitoring) -> tuple[ClusterAddon, ...]:
 
 
 def cluster_addons(
-    monitoring: GpuMonitoring, *, has_file_system: bool, mounts_models: bool
+    cluster: Cluster, *, has_file_system: bool, mounts_models: bool
 ) -> tuple[ClusterAddon, ...]:
     """Return every add-on of a cluster, in the order in which they are installed."""
+    if cluster.is_automatic:
+        return AUTO_MODE_CONTROLLERS
     storage = (FSX_CSI_DRIVER,) * has_file_system + (S3_CSI_DRIVER,) * mounts_models
-    return (*NETWORKING, *CONTROLLERS, *monitoring_addons(monitoring), *storage)
+    return (*NETWORKING, *CONTROLLERS, *monitoring_addons(cluster.gpu_monitoring), *storage)

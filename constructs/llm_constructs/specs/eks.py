@@ -27,6 +27,15 @@ class UpgradePolicy(StrEnum):
     """It stays for another year, at six times the price of the control plane."""
 
 
+class ComputeProfile(StrEnum):
+    """Who runs the nodes."""
+
+    KARPENTER = "karpenter"
+    """A group of system nodes, and Karpenter on it."""
+    AUTO_MODE = "auto-mode"
+    """EKS itself, with its own images, drivers and Karpenter."""
+
+
 class GpuMonitoring(StrEnum):
     """Who runs DCGM, NVIDIA's monitoring service, on GPU nodes. Two of them break nodes."""
 
@@ -47,6 +56,9 @@ class Cluster:
     upgrade_policy: UpgradePolicy = UpgradePolicy.STANDARD
     """`STANDARD`: AWS upgrades the cluster when standard support ends. `EXTENDED`: it stays, at six
     times the price of the control plane."""
+    compute: ComputeProfile = ComputeProfile.KARPENTER
+    """Who runs the nodes: `karpenter` (the platform), or `auto-mode` (EKS, at a surcharge for every
+    instance, and without EFA, placement groups, reserved groups and model servers)."""
     admin_role_arns: tuple[str, ...] = ()
     """IAM roles that may do everything in the cluster, besides the deployment itself."""
     viewer_role_arns: tuple[str, ...] = ()
@@ -76,9 +88,21 @@ class Cluster:
             "CloudWatch Logs has no such retention.",
             f"Choose one of {', '.join(map(str, LOG_RETENTION_DAYS))}.",
         )
+        problems.require(
+            not self.is_automatic or self.gpu_monitoring == GpuMonitoring.NODE_REPAIR,
+            "gpu_monitoring",
+            str(self.gpu_monitoring),
+            "EKS Auto Mode watches and repairs GPU nodes itself, and a second DCGM breaks them.",
+            'Leave it out, or choose compute = "karpenter".',
+        )
         self._check_roles(problems)
         self._check_namespaces(problems)
         problems.raise_if_any()
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether EKS Auto Mode runs the nodes."""
+        return self.compute == ComputeProfile.AUTO_MODE
 
     def _check_roles(self, problems: Problems) -> None:
         named = (
