@@ -249,8 +249,8 @@ def test_a_quota_below_the_files_limits_is_told_with_the_request(
     # 32 devices of training-p5en are 4 nodes of 192 vCPUs.
     assert "need 768" in findings["Running On-Demand P instances (vCPUs)"].reason
     assert "--quota-code L-417A185B" in findings["Running On-Demand P instances (vCPUs)"].remedy
-    # Standard: 512 of the pool and 6 system nodes of 4. The block's Trn2 nodes count nowhere.
-    assert "need 536" in findings["Running On-Demand Standard instances (vCPUs)"].reason
+    # Standard: 512 and 64 of pools, 6 system nodes of 4. The block's Trn2 nodes count nowhere.
+    assert "need 600" in findings["Running On-Demand Standard instances (vCPUs)"].reason
     assert "Running On-Demand Trn instances (vCPUs)" not in findings
     assert "need 300" in findings["Concurrent executions"].reason
 
