@@ -202,8 +202,9 @@ class EksTable(_Table):
             row.device_kind is DeviceKind.NEURON and row.accelerator_count > 1 for row in rows
         )
 
-    def team_plan(self) -> TeamPlan:
-        """Return the teams beside what the pools and groups can give.
+    def team_plan(self, hyperpod: HyperPod | None = None) -> TeamPlan:
+        """Return the teams beside what the pools and groups can give, and those of ``hyperpod`` if
+        the cluster orchestrates it.
 
         Raises :class:`SpecificationError` with everything that does not fit together.
         """
@@ -212,6 +213,8 @@ class EksTable(_Table):
             pools=self.pools,
             groups=self.groups,
             namespaces=self.cluster.namespaces,
+            hyperpod_groups=hyperpod.groups if hyperpod else (),
+            governed=hyperpod is not None and hyperpod.governs_tasks,
         )
 
 
@@ -259,6 +262,14 @@ class Environment(_Table):
     def name(self) -> str:
         """The name of the file without its ending."""
         return self._name
+
+    @property
+    def hyperpod_on_eks(self) -> HyperPod | None:
+        """The HyperPod cluster whose nodes the EKS cluster orchestrates, if there is one."""
+        training = self.training
+        if training is None or self.eks is None or training.orchestrator != Orchestrator.EKS:
+            return None
+        return training
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -376,7 +387,7 @@ class Environment(_Table):
                 groups=self.eks.groups,
             )
         with _inside(problems, "eks.teams"):
-            self.eks.team_plan()
+            self.eks.team_plan(self.hyperpod_on_eks)
         if self.eks.cluster.is_automatic:
             self._check_auto_mode(problems, self.eks)
         self._check_controllers(problems, self.eks)
@@ -469,6 +480,8 @@ class Environment(_Table):
                 accelerator_zone=self.network.chosen_vpc.accelerator_zone,
                 kubernetes_version=self.eks.cluster.version if self.eks else None,
                 has_file_system=self.lustre is not None,
+                has_teams=self.eks is not None and bool(self.eks.teams),
+                has_prometheus=self.eks is not None and self.eks.prometheus.enabled,
             )
 
     def _check_registries(self, problems: Problems) -> None:

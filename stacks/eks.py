@@ -35,6 +35,7 @@ from llm_constructs.specs.cluster_addon import (
     monitoring_addons,
 )
 from llm_constructs.specs.eks import GpuMonitoring
+from llm_constructs.specs.hyperpod import HyperPod
 from llm_constructs.specs.instance_group import InstanceGroup
 from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.storage_class import DefaultStorageClass
@@ -56,8 +57,9 @@ class EksStack(Layer):
     What other stacks apply to the cluster waits for what it needs: ingresses for
     ``ingress_controllers``, ScaledObjects for ``keda``'s chart, and LeaderWorkerSets for that of
     ``leader_worker_sets``. ``prometheus`` is the workspace with the metrics of pods. Each of the
-    last three is ``None`` where the environment has none. ``hyperpod_groups`` are nodes that
-    HyperPod brings to the cluster: their devices need plugins as well.
+    last three is ``None`` where the environment has none. ``hyperpod`` brings nodes to the cluster:
+    their devices need plugins as well, teams may share them, and if it governs tasks it installs
+    Kueue itself.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class EksStack(Layer):
         eks: EksTable,
         file_system: LustreFileSystem | None = None,
         lake: DataLake | None = None,
-        hyperpod_groups: Sequence[InstanceGroup] = (),
+        hyperpod: HyperPod | None = None,
     ) -> None:
         super().__init__(
             scope,
@@ -102,7 +104,7 @@ class EksStack(Layer):
             self._add_system(eks, networking, lake, has_file_system=file_system is not None)
         self.ingress_controllers = self._add_ingress_controllers(environment, network)
         if not self.cluster.is_automatic:
-            self._add_devices(eks, hyperpod_groups)
+            self._add_devices(eks, hyperpod.groups if hyperpod else ())
         self.prometheus = self._make_prometheus(eks)
         self.keda = self._make_keda(eks)
         self.leader_worker_sets = (
@@ -113,7 +115,7 @@ class EksStack(Layer):
         namespaces = self._add_namespaces(eks, file_system)
         if not self.cluster.is_automatic:
             self.karpenter = Karpenter(self, "Karpenter", cluster=self.cluster)
-        self._add_teams(eks, namespaces)
+        self._add_teams(eks, namespaces, hyperpod)
         if self.karpenter is not None:
             self._add_pools(eks, network, self.karpenter)
             self.reserved_nodes = self._make_reserved_nodes(eks, network, networking)
@@ -250,8 +252,11 @@ class EksStack(Layer):
             file_system=file_system,
         )
 
-    def _add_teams(self, eks: EksTable, namespaces: WorkloadNamespaces) -> None:
-        if not eks.teams:
+    def _add_teams(
+        self, eks: EksTable, namespaces: WorkloadNamespaces, hyperpod: HyperPod | None
+    ) -> None:
+        # A cluster has one Kueue, and HyperPod's task governance brings it along.
+        if not eks.teams or (hyperpod is not None and hyperpod.governs_tasks):
             return
         kueue = Kueue(
             self,
@@ -271,7 +276,7 @@ class EksStack(Layer):
             self,
             "Teams",
             cluster=self.cluster,
-            plan=eks.team_plan(),
+            plan=eks.team_plan(hyperpod),
             after=[kueue.installed, namespaces],
         )
 

@@ -10,7 +10,6 @@ import aws_cdk as cdk
 
 from config import Environment
 from llm_constructs.network import Network
-from llm_constructs.specs.hyperpod import Orchestrator
 from stacks.checks import add_checks
 from stacks.curation import CurationStack
 from stacks.data import DataStack, ReplicaStack
@@ -77,7 +76,7 @@ def add_stacks(app: cdk.App, environment: Environment) -> None:
             network=network,
             training=environment.training,
             data=data,
-            eks=eks.cluster if eks else None,
+            eks=eks,
         )
     if environment.serving is not None and eks is not None:
         ServingStack(
@@ -122,8 +121,6 @@ def _add_eks(
 ) -> EksStack | None:
     if environment.eks is None:
         return None
-    training = environment.training
-    on_eks = training is not None and training.orchestrator == Orchestrator.EKS
     return EksStack(
         app,
         environment=environment,
@@ -131,7 +128,7 @@ def _add_eks(
         eks=environment.eks,
         file_system=data.file_system if data else None,
         lake=data.lake if data else None,
-        hyperpod_groups=training.groups if training and on_eks else (),
+        hyperpod=environment.hyperpod_on_eks,
     )
 
 

@@ -11,6 +11,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
+from llm_constructs.deployment_function import accept_deployment
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.nag import acknowledge
 from llm_constructs.service_role import ServiceRole
@@ -114,7 +115,7 @@ class BedrockSetting(Construct):
                 "AWS_MAX_ATTEMPTS": str(_ATTEMPTS),
             },
         )
-        _acknowledge_function(function)
+        accept_deployment(function)
         return function
 
     def _make_provider(self, function: lambda_.Function) -> cr.Provider:
@@ -127,7 +128,7 @@ class BedrockSetting(Construct):
             framework_on_event_role=role,
             log_group=group,
         )
-        _acknowledge_function(provider)
+        accept_deployment(provider)
         acknowledge(
             provider,
             "Serverless-LambdaDefaultMemorySize",
@@ -197,34 +198,3 @@ class BedrockSetting(Construct):
 def _restorable(roles: Sequence[iam.IRole]) -> dict[str, str]:
     arns = ",".join(role.role_arn for role in roles)
     return {"RESTORABLE_ROLES": arns} if arns else {}
-
-
-def _acknowledge_function(scope: Construct) -> None:
-    packs = ("HIPAA.Security", "NIST.800.53.R5", "PCI.DSS.321")
-    acknowledge(
-        scope,
-        *(f"{pack}-LambdaInsideVPC" for pack in packs),
-        reason="It calls AWS's control plane only, runs during deployments only, and reaches no "
-        "data: a VPC would add endpoints and network interfaces, and nothing to protect.",
-    )
-    acknowledge(
-        scope,
-        "HIPAA.Security-LambdaConcurrency",
-        "NIST.800.53.R5-LambdaConcurrency",
-        reason="Only CloudFormation calls it, once per deployment. Reserved concurrency would be "
-        "taken from the account's functions that serve users.",
-    )
-    acknowledge(
-        scope,
-        "HIPAA.Security-LambdaDLQ",
-        "NIST.800.53.R5-LambdaDLQ",
-        "Serverless-LambdaDLQ",
-        reason="CloudFormation waits for the answer and fails the deployment when there is none; "
-        "an event that was kept for later would change the setting behind its back.",
-    )
-    acknowledge(
-        scope,
-        "Serverless-LambdaTracing",
-        reason="It runs once per deployment; its log says what became of the setting, and "
-        "CloudTrail has every call that it made.",
-    )

@@ -4,13 +4,14 @@ L1, for there is no L2:
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-cluster.html
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from aws_cdk import Acknowledgment, CfnTag, Fn, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
-from constructs import Construct
+from constructs import Construct, IDependable
 
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.hyperpod_events import HyperPodEvents
@@ -42,7 +43,7 @@ class HyperPodCluster(Construct):
     Volumes, scripts and logs are encrypted with keys of the account's own. Nodes reach each other,
     the file system, and HTTPS endpoints. Each kind of node has a role of its own, and jobs read the
     lake's datasets and write its checkpoints and models. Replacing the cluster needs another
-    ``name``.
+    ``name``. Its nodes come ``after`` what must be there before them, such as HyperPod's chart.
 
     Raises :class:`SpecificationError` for a cluster on EKS without ``neighbours.eks``, and for a
     group in a zone without a subnet.
@@ -58,6 +59,7 @@ class HyperPodCluster(Construct):
         neighbours: HyperPodNeighbours,
         access_logs: s3.IBucket,
         scripts: Path = SCRIPTS,
+        after: Sequence[IDependable] = (),
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -65,6 +67,7 @@ class HyperPodCluster(Construct):
         self.spec = spec
         self._neighbours = neighbours
         self._removal_policy = removal_policy
+        self._after = tuple(after)
         check_neighbours(self.node.path, spec, neighbours)
         self.volume_key = CustomerKey(
             self,
@@ -242,6 +245,7 @@ class HyperPodCluster(Construct):
         )
         # Nodes fetch scripts and use their permissions at once; CloudFormation sees neither.
         cluster.node.add_dependency(self.scripts, *self.roles.values(), self.logs.node_log_group)
+        cluster.node.add_dependency(*self._after)
         if self.security_group is not None:
             cluster.node.add_dependency(self.security_group)
         self._accept_unlisted_regions(cluster)

@@ -1,15 +1,18 @@
 """What applies Kubernetes objects and Helm charts to a cluster during a deployment."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, AssetHashType, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct, IConstruct, IDependable
 
 from llm_constructs.helm_chart import HelmChart
@@ -52,7 +55,7 @@ class Kubectl(Construct):
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, construct_id)
-        role = self._make_role()
+        role = self._role = self._make_role()
         group = self._make_security_group(vpc)
         provider = eks.KubectlProvider(
             self,
@@ -159,6 +162,51 @@ class Kubectl(Construct):
         )
         release.node.add_dependency(*self._after, *after)
         return release
+
+    def install_folder(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        folder: Path,
+        digest: str,
+        release: str,
+        namespace: str,
+        values: Mapping[str, Any],
+        after: Sequence[IDependable] = (),
+    ) -> eks.HelmChart:
+        """Install or upgrade the chart in ``folder``, which is uploaded with the stack.
+
+        ``digest`` is a checksum of its files. Nothing waits for its pods.
+        """
+        asset = s3_assets.Asset(
+            scope,
+            f"{construct_id}Asset",
+            path=str(folder),
+            asset_hash=hashlib.sha256(digest.encode()).hexdigest(),
+            asset_hash_type=AssetHashType.CUSTOM,
+        )
+        # The CDK's own grant is refused with all others, and would be for the whole bucket.
+        self._role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["s3:GetObject"],
+                resources=[asset.bucket.arn_for_objects(asset.s3_object_key)],
+            )
+        )
+        made = eks.HelmChart(
+            scope,
+            construct_id,
+            cluster=self._cluster,
+            chart_asset=asset,
+            release=release,
+            namespace=namespace,
+            values=values,
+            create_namespace=True,
+            wait=False,
+            timeout=HELM_TIMEOUT,
+        )
+        made.node.add_dependency(*self._after, *after)
+        return made
 
     def _make_security_group(self, vpc: ec2.IVpc) -> ec2.SecurityGroup:
         # Not the cluster's own group, which the CDK would take: Lambda gives its interfaces back

@@ -7,7 +7,7 @@ from constructs import Construct, IDependable
 
 from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.kubectl import KubernetesObject
-from llm_constructs.specs.pool_supply import PoolSupply
+from llm_constructs.specs.pool_supply import NodeSource, PoolSupply
 from llm_constructs.specs.team import Preemption, Team, TeamPlan
 
 API_VERSION: Final = "kueue.x-k8s.io/v1beta2"
@@ -79,12 +79,10 @@ def flavor(supply: PoolSupply, cluster: str) -> KubernetesObject:
     Jobs that are admitted to it are bound to its nodes, and a job that does not tolerate their
     taints is not admitted: one without need for a device never takes a node with devices.
     """
-    labels = (
-        {"karpenter.sh/nodepool": supply.name}
-        if supply.is_pool
-        else {"eks.amazonaws.com/nodegroup": f"{cluster}-{supply.name}"}
-    )
-    spec: dict[str, Any] = {"nodeLabels": labels}
+    # A managed group's name holds the cluster's, for it is unique in the account.
+    group = f"{cluster}-{supply.name}"
+    value = group if supply.source is NodeSource.MANAGED_GROUP else supply.name
+    spec: dict[str, Any] = {"nodeLabels": {supply.source.value: value}}
     if supply.taints:
         spec["nodeTaints"] = [
             {"key": taint.key, "value": taint.value, "effect": taint.effect}

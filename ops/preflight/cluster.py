@@ -7,7 +7,8 @@ from typing import Final
 
 from config import Environment
 from config.environment import EksTable
-from llm_constructs.specs.cluster_addon import cluster_addons
+from llm_constructs.specs.cluster_addon import cluster_addons, hyperpod_addons
+from llm_constructs.specs.hyperpod_kubernetes import HyperPodKubernetes
 from llm_constructs.specs.instance_type import AmiType
 from ops.aws_account import Account, Call, RefusedError
 from ops.preflight.check import Finding, Severity
@@ -82,10 +83,14 @@ class AddonVersionsCheck:
         ):
             versions = [version["addonVersion"] for version in addon.get("addonVersions", ())]
             offered[addon["addonName"]] = versions
-        pinned = cluster_addons(
-            eks.cluster,
-            has_file_system=environment.lustre is not None,
-            mounts_models=bool(eks.controllers.mounted_models),
+        hyperpod = environment.hyperpod_on_eks
+        pinned = (
+            *cluster_addons(
+                eks.cluster,
+                has_file_system=environment.lustre is not None,
+                mounts_models=bool(eks.controllers.mounted_models),
+            ),
+            *hyperpod_addons((hyperpod and hyperpod.kubernetes) or HyperPodKubernetes()),
         )
         for addon in pinned:
             versions = offered.get(addon.name, [])

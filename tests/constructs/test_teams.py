@@ -116,7 +116,6 @@ def test_names_and_namespaces_belong_to_one_team() -> None:
     ("settings", "field"),
     [
         ({"name": "Research"}, "name"),
-        ({"namespaces": ()}, "namespaces"),
         ({"namespaces": ("a", "a")}, "namespaces"),
         ({"quotas": ()}, "quotas"),
         ({"quotas": (TeamQuota(pool="x", devices=1), TeamQuota(pool="x", vcpus=1))}, "quotas"),

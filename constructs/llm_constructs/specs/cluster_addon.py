@@ -1,10 +1,11 @@
-"""The add-ons of EKS that every cluster has, at the versions that they are pinned at."""
+"""The add-ons of EKS that clusters have, at the versions that they are pinned at."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from llm_constructs.specs.eks import Cluster, GpuMonitoring
+from llm_constructs.specs.hyperpod_kubernetes import HyperPodKubernetes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,47 @@ S3_CSI_DRIVER: Final = ClusterAddon(
     configuration={"node": {"tolerateAllTaints": True}},
 )
 """Mounts folders of S3 as files."""
+
+
+CERT_MANAGER: Final = ClusterAddon(
+    name="cert-manager", version="v1.20.2-eksbuild.3", namespace="cert-manager"
+)
+"""Signs the certificates of webhooks.
+
+https://github.com/aws/eks-anywhere-build-tooling/pull/5499
+"""
+
+TRAINING_OPERATOR: Final = ClusterAddon(
+    name="amazon-sagemaker-hyperpod-training-operator",
+    version="v1.2.1-eksbuild.1",
+    namespace="aws-hyperpod",
+)
+"""Restarts the processes of training jobs. Of its permissions this version knows nothing:
+https://github.com/awslabs/awsome-distributed-ai/pull/1076
+"""
+
+TASK_GOVERNANCE: Final = ClusterAddon(
+    name="amazon-sagemaker-hyperpod-taskgovernance", version="v1.6.0-eksbuild.1"
+)
+"""Installs Kueue 0.19.2, and keeps quotas as SageMaker knows them.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-eks-operate-console-ui-governance-upgrade.html
+"""
+
+HYPERPOD_OBSERVABILITY: Final = ClusterAddon(
+    name="amazon-sagemaker-hyperpod-observability", version="v1.0.5-eksbuild.1"
+)
+"""Sends metrics to a Prometheus workspace.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/hyperpod-observability-addon-troubleshooting.html
+"""
+
+
+def hyperpod_addons(kubernetes: HyperPodKubernetes) -> tuple[ClusterAddon, ...]:
+    """Return the add-ons of a HyperPod cluster on EKS."""
+    operator = (CERT_MANAGER, TRAINING_OPERATOR) * kubernetes.training_operator
+    governance = (TASK_GOVERNANCE,) * kubernetes.task_governance
+    return (*operator, *governance, *(HYPERPOD_OBSERVABILITY,) * kubernetes.observability)
 
 
 def cloudwatch_observability(*, gpu_metrics: bool) -> ClusterAddon:

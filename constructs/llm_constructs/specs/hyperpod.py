@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from llm_constructs.specs.hyperpod_kubernetes import HyperPodKubernetes
 from llm_constructs.specs.instance_group import InstanceGroup
 from llm_constructs.specs.lifecycle import Lifecycle
 from llm_constructs.specs.lifecycle_settings import NodeRole
@@ -60,6 +61,8 @@ class HyperPod:
     slurm: SlurmSettings | None = None
     """Settings of Slurm. Left out: partitions that HyperPod manages, accounting on the
     controller."""
+    kubernetes: HyperPodKubernetes | None = None
+    """HyperPod's chart and add-ons on the EKS cluster. EKS only. Left out: none of them."""
     tiered_storage_percent: int | None = None
     """Share of the nodes' memory for checkpoints that are kept in memory and on the way to S3. EKS
     only. Left out: none."""
@@ -138,6 +141,13 @@ class HyperPod:
         )
         for group in self.groups:
             self._check_slurm_group(problems, group)
+        problems.require(
+            self.kubernetes is None,
+            "kubernetes",
+            "given",
+            "The cluster is orchestrated by Slurm.",
+            'Remove [training.kubernetes], or set orchestrator = "eks".',
+        )
         problems.require(
             not self.auto_scaling,
             "auto_scaling",
@@ -251,6 +261,11 @@ class HyperPod:
     def slurm_settings(self) -> SlurmSettings:
         """Slurm's settings, given or by default."""
         return self.slurm or SlurmSettings()
+
+    @property
+    def governs_tasks(self) -> bool:
+        """Whether HyperPod keeps the quotas of teams, and with them owns Kueue."""
+        return self.kubernetes is not None and self.kubernetes.task_governance
 
     @property
     def is_legacy(self) -> bool:

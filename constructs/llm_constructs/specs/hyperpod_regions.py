@@ -6,6 +6,7 @@ trn2.48xlarge nodes are sold in one region.
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
@@ -24,6 +25,13 @@ HYPERPOD_REGIONS: Final = _in(
     "eu-west-2 sa-east-1 us-east-1 us-east-2 us-west-1 us-west-2"
 )
 """Regions whose CloudFormation makes HyperPod clusters. GovCloud has none."""
+
+
+class GovernanceKind(StrEnum):
+    """What HyperPod's task governance is made of, as SageMaker calls it."""
+
+    SCHEDULING_POLICY = "ClusterSchedulerConfig"
+    QUOTA = "ComputeQuota"
 
 
 def _not_in(regions: str) -> frozenset[str]:
@@ -68,6 +76,28 @@ _OFFERED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "c6i.12xlarge": _not_in("ap-southeast-3 ap-southeast-4 eu-south-2 us-east-2"),
     }
 )
+
+
+WITHOUT_GOVERNANCE_RESOURCE: Final[Mapping[GovernanceKind, frozenset[str]]] = MappingProxyType(
+    {
+        GovernanceKind.SCHEDULING_POLICY: _in(
+            "ap-northeast-2 ap-south-2 ap-southeast-1 ap-southeast-2 ap-southeast-3 "
+            "ap-southeast-4 ca-central-1 eu-south-2 eu-west-1 eu-west-2 sa-east-1 us-east-2 "
+            "us-west-2"
+        ),
+        GovernanceKind.QUOTA: _in(
+            "ap-northeast-1 ap-northeast-2 ap-south-2 ap-southeast-3 ap-southeast-4 eu-north-1 "
+            "eu-south-2 us-west-1"
+        ),
+    }
+)
+"""Regions of HyperPod in whose CloudFormation the kind is no resource. It may be one by now in
+some of them, where a function still makes it."""
+
+
+def has_governance_resource(kind: GovernanceKind, region: str) -> bool:
+    """Return whether CloudFormation has a resource for ``kind`` in a region of HyperPod."""
+    return region in HYPERPOD_REGIONS - WITHOUT_GOVERNANCE_RESOURCE[kind]
 
 
 def offered_regions(row: InstanceType) -> frozenset[str]:

@@ -35,6 +35,10 @@ class HyperPodSite:
     """That of the platform's EKS cluster; ``None`` where there is none."""
     has_file_system: bool
     """Whether the platform has a Lustre file system."""
+    has_teams: bool = False
+    """Whether teams share the EKS cluster by quotas."""
+    has_prometheus: bool = False
+    """Whether the EKS cluster has a Prometheus workspace."""
 
     def __post_init__(self) -> None:
         problems = Problems("training")
@@ -43,6 +47,7 @@ class HyperPodSite:
             self._check_group(problems, group)
         if self.cluster.orchestrator == Orchestrator.EKS:
             self._check_kubernetes(problems)
+            self._check_addons(problems)
         self._check_homes(problems)
         self._check_accounting(problems)
         problems.raise_if_any()
@@ -133,6 +138,25 @@ class HyperPodSite:
             f"The EKS cluster runs Kubernetes {version}, and HyperPod's documentation lists "
             f"{HYPERPOD_KUBERNETES[0]} to {HYPERPOD_KUBERNETES[-1]}.",
             'Set orchestrator = "slurm"; or unlisted_kubernetes = true if AWS has added it since.',
+        )
+
+    def _check_addons(self, problems: Problems) -> None:
+        kubernetes = self.cluster.kubernetes
+        if kubernetes is None:
+            return
+        problems.require(
+            self.has_teams or not kubernetes.task_governance,
+            "kubernetes.task_governance",
+            True,
+            "No team has a quota that it could keep.",
+            "Add [[eks.teams]], or set task_governance = false.",
+        )
+        problems.require(
+            self.has_prometheus or not kubernetes.observability,
+            "kubernetes.observability",
+            True,
+            "There is no Prometheus workspace for the metrics.",
+            "Set enabled = true in [eks.prometheus], or observability = false.",
         )
 
     def _check_homes(self, problems: Problems) -> None:

@@ -2,22 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
+from llm_constructs.specs.instance_group import InstanceGroup
 from llm_constructs.specs.instance_type import DEVICE_RESOURCES, InstanceType, Taint
 from llm_constructs.specs.karpenter_pool import KarpenterPool
 from llm_constructs.specs.node_group import ReservedNodeGroup
 
 
+class NodeSource(StrEnum):
+    """Who brings the nodes, as the label by which they are told apart."""
+
+    KARPENTER = "karpenter.sh/nodepool"
+    MANAGED_GROUP = "eks.amazonaws.com/nodegroup"
+    HYPERPOD = "sagemaker.amazonaws.com/instance-group-name"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PoolSupply:
-    """An amount of what one pool or reserved group has: all of it, or a share.
+    """An amount of what one pool, reserved group or HyperPod group has: all of it, or a share.
 
     ``device`` is the resource that pods request an accelerator by, ``None`` without accelerators.
     """
 
     name: str
-    is_pool: bool
-    """Whether Karpenter brings the nodes; otherwise they are a managed group's."""
+    source: NodeSource
     device: str | None
     devices: int
     cpu_millis: int
@@ -59,7 +68,7 @@ def supply_of_pool(pool: KarpenterPool) -> PoolSupply:
     fleets = [(row, _most_nodes(pool, row)) for row in pool.rows]
     return PoolSupply(
         name=pool.name,
-        is_pool=True,
+        source=NodeSource.KARPENTER,
         device=DEVICE_RESOURCES.get(pool.device_kind),
         devices=max(row.accelerator_count * nodes for row, nodes in fleets),
         cpu_millis=max(row.allocatable().cpu_millis * nodes for row, nodes in fleets),
@@ -73,12 +82,30 @@ def supply_of_group(group: ReservedNodeGroup) -> PoolSupply:
     free = group.row.allocatable()
     return PoolSupply(
         name=group.name,
-        is_pool=False,
+        source=NodeSource.MANAGED_GROUP,
         device=DEVICE_RESOURCES.get(group.row.device_kind),
         devices=group.row.accelerator_count * group.nodes,
         cpu_millis=free.cpu_millis * group.nodes,
         memory_mib=free.memory_mib * group.nodes,
         taints=group.taints(),
+    )
+
+
+def supply_of_hyperpod(group: InstanceGroup) -> PoolSupply:
+    """Return what a group of a HyperPod cluster gives once all of its nodes are there.
+
+    Of several types the least counts, for nobody knows which of them a node will be.
+    """
+    free = [row.allocatable() for row in group.rows]
+    return PoolSupply(
+        name=group.name,
+        source=NodeSource.HYPERPOD,
+        device=DEVICE_RESOURCES.get(group.row.device_kind),
+        devices=min(row.accelerator_count for row in group.rows) * group.count,
+        cpu_millis=min(one.cpu_millis for one in free) * group.count,
+        memory_mib=min(one.memory_mib for one in free) * group.count,
+        # HyperPod's groups get labels alone.
+        taints=(),
     )
 
 

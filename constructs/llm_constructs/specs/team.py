@@ -8,9 +8,16 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
+from llm_constructs.specs.instance_group import InstanceGroup
 from llm_constructs.specs.karpenter_pool import KarpenterPool
 from llm_constructs.specs.node_group import ReservedNodeGroup
-from llm_constructs.specs.pool_supply import PoolSupply, supply_of_group, supply_of_pool
+from llm_constructs.specs.pool_supply import (
+    NodeSource,
+    PoolSupply,
+    supply_of_group,
+    supply_of_hyperpod,
+    supply_of_pool,
+)
 from llm_constructs.specs.problem import Problems
 
 MOST_FLAVORS: Final = 64
@@ -33,10 +40,10 @@ class Preemption(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TeamQuota:
-    """A team's share of one pool or reserved group."""
+    """A team's share of one pool, reserved group or HyperPod group."""
 
     pool: str
-    """The name of the pool or group."""
+    """The name of the pool, of the group, or of a HyperPod group that EKS orchestrates."""
     devices: int | None = None
     """Accelerators, on pools that have them."""
     vcpus: int | None = None
@@ -64,10 +71,11 @@ class Team:
 
     name: str
     """The team's name, and that of its queue."""
-    namespaces: tuple[str, ...]
-    """Namespaces of the cluster whose jobs are the team's. No two teams share one."""
     quotas: tuple[TeamQuota, ...]
     """What belongs to the team, for each pool or group."""
+    namespaces: tuple[str, ...] = ()
+    """Namespaces of the cluster whose jobs are the team's. No two teams share one. Left out with
+    HyperPod's task governance, which makes `hyperpod-ns-<team>`."""
     borrows: bool = True
     """Whether its jobs may also run on what other teams leave idle, until those want it back."""
     lends: bool = True
@@ -83,13 +91,6 @@ class Team:
             self.name,
             "It names a queue, which takes lower-case letters, digits and hyphens.",
             "Give a name of at most 40 of them that starts with a letter, such as research.",
-        )
-        problems.require(
-            bool(self.namespaces),
-            "namespaces",
-            [],
-            "Without a namespace nobody can submit a job for the team.",
-            "Name at least one of [eks.cluster] namespaces.",
         )
         problems.require(
             bool(self.quotas),
@@ -127,12 +128,19 @@ class TeamPlan:
     """The cluster's reserved groups."""
     namespaces: tuple[str, ...] = ()
     """The cluster's namespaces for workloads."""
+    hyperpod_groups: tuple[InstanceGroup, ...] = ()
+    """The groups of a HyperPod cluster whose nodes are the cluster's."""
+    governed: bool = False
+    """Whether HyperPod's task governance keeps the quotas; otherwise the platform's Kueue."""
 
     def __post_init__(self) -> None:
         problems = Problems("teams")
         self._check_names(problems)
         for team in self.teams:
-            self._check_namespaces(problems, team)
+            if self.governed:
+                self._check_governed(problems, team)
+            else:
+                self._check_namespaces(problems, team)
             for quota in team.quotas:
                 self._check_quota(problems, team, quota)
         if not any(quota.pool not in self.supplies for _, quota in self._quotas()):
@@ -142,8 +150,23 @@ class TeamPlan:
     @cached_property
     def supplies(self) -> Mapping[str, PoolSupply]:
         """What each pool and group can give at most, by name."""
-        offered = [*map(supply_of_pool, self.pools), *map(supply_of_group, self.groups)]
-        return {supply.name: supply for supply in offered}
+        return {supply.name: supply for supply in self._offered}
+
+    @cached_property
+    def _offered(self) -> tuple[PoolSupply, ...]:
+        return (
+            *map(supply_of_pool, self.pools),
+            *map(supply_of_group, self.groups),
+            *map(supply_of_hyperpod, self.hyperpod_groups),
+        )
+
+    def hyperpod_group(self, quota: TeamQuota) -> InstanceGroup:
+        """Return the HyperPod group that ``quota`` is on.
+
+        Raises :class:`StopIteration` when it is on other nodes, which no plan that is ``governed``
+        has.
+        """
+        return next(group for group in self.hyperpod_groups if group.name == quota.pool)
 
     @property
     def used_supplies(self) -> tuple[PoolSupply, ...]:
@@ -168,6 +191,14 @@ class TeamPlan:
                 "Several teams have this name, and they would share one queue.",
                 "Give each a name of its own.",
             )
+        for name in _repeated(supply.name for supply in self._offered):
+            problems.add(
+                "quotas",
+                name,
+                "A pool or group of [eks] and a group of [training] have this name, and a quota "
+                "could be on either.",
+                "Rename one of them.",
+            )
         owners = [namespace for team in self.teams for namespace in set(team.namespaces)]
         for namespace in _repeated(owners):
             problems.add(
@@ -184,7 +215,60 @@ class TeamPlan:
             "Join pools.",
         )
 
+    def _check_governed(self, problems: Problems, team: Team) -> None:
+        problems.require(
+            not team.namespaces,
+            f"{team.name}.namespaces",
+            list(team.namespaces),
+            f"HyperPod's task governance makes hyperpod-ns-{team.name} for the team's jobs, and "
+            "counts no others.",
+            "Leave it out, or set task_governance = false in [training.kubernetes].",
+        )
+        problems.require(
+            team.lends or not team.borrows,
+            f"{team.name}.borrows",
+            True,
+            "HyperPod's task governance has no team that borrows and does not lend.",
+            "Set lends = true or borrows = false.",
+        )
+        for quota in team.quotas:
+            supply = self.supplies.get(quota.pool)
+            if supply is None:
+                continue
+            hyperpod = supply.source is NodeSource.HYPERPOD
+            problems.require(
+                hyperpod,
+                f"{team.name}.quotas",
+                quota.pool,
+                "HyperPod's task governance shares HyperPod's own nodes alone, and there is one "
+                "Kueue in a cluster.",
+                "Name a group of [training], or set task_governance = false in "
+                "[training.kubernetes].",
+            )
+            problems.require(
+                not hyperpod or not self.hyperpod_group(quota).fallback_types,
+                f"{team.name}.quotas",
+                quota.pool,
+                "Its nodes are of several types, and HyperPod's task governance counts by type.",
+                "Leave the group's fallback_types out, or make a group for each type.",
+            )
+
     def _check_namespaces(self, problems: Problems, team: Team) -> None:
+        problems.require(
+            bool(team.namespaces),
+            f"{team.name}.namespaces",
+            [],
+            "Without a namespace nobody can submit a job for the team.",
+            "Name at least one of [eks.cluster] namespaces.",
+        )
+        for quota in team.quotas:
+            problems.require(
+                quota.pool not in self.supplies or quota.pool == quota.pool.lower(),
+                f"{team.name}.quotas",
+                quota.pool,
+                "Kueue names kinds of nodes in lower case.",
+                "Rename the group.",
+            )
         for namespace in team.namespaces:
             problems.require(
                 namespace in self.namespaces,
@@ -201,7 +285,7 @@ class TeamPlan:
             problems.add(
                 field,
                 quota.pool,
-                "There is no pool or group of this name.",
+                "There is no pool or group of this name for teams to share.",
                 f"Choose from {', '.join(self.supplies) or 'none: add a pool first'}.",
             )
             return
