@@ -82,7 +82,7 @@ WITHOUT_GOVERNANCE_RESOURCE: Final[Mapping[GovernanceKind, frozenset[str]]] = Ma
     {
         GovernanceKind.SCHEDULING_POLICY: _in(
             "ap-northeast-2 ap-south-2 ap-southeast-1 ap-southeast-2 ap-southeast-3 "
-            "ap-southeast-4 ca-central-1 eu-south-2 eu-west-1 eu-west-2 sa-east-1 us-east-2 "
+            "ap-southeast-4 ca-central-1 eu-west-1 eu-west-2 sa-east-1 us-east-2 "
             "us-west-2"
         ),
         GovernanceKind.QUOTA: _in(
