@@ -17,7 +17,7 @@ from llm_constructs.external_dns import ExternalDns
 from llm_constructs.karpenter import Karpenter
 from llm_constructs.karpenter_pools import KarpenterPools
 from llm_constructs.keda import Keda
-from llm_constructs.kueue import Kueue
+from llm_constructs.kueue import HYPERPOD_JOB, Kueue
 from llm_constructs.leader_worker_set import LeaderWorkerSets
 from llm_constructs.load_balancer_controller import LoadBalancerController
 from llm_constructs.lustre import LustreFileSystem
@@ -263,6 +263,7 @@ class EksStack(Layer):
             "Kueue",
             cluster=self.cluster,
             namespaces=[namespace for team in eks.teams for namespace in team.namespaces],
+            external_frameworks=_external_frameworks(hyperpod),
             after=[
                 *self.ingress_controllers,
                 *(
@@ -331,6 +332,11 @@ def _accelerator_subnet(network: Network) -> ec2.ISubnet:
     subnet = network.accelerator_subnet
     assert subnet is not None, "the schema of the environment requires one"  # noqa: S101
     return subnet
+
+
+def _external_frameworks(hyperpod: HyperPod | None) -> tuple[str, ...]:
+    kubernetes = hyperpod.kubernetes if hyperpod else None
+    return (HYPERPOD_JOB,) if kubernetes and kubernetes.training_operator else ()
 
 
 def _has_several_neuron_devices(groups: Sequence[InstanceGroup]) -> bool:

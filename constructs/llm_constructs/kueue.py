@@ -31,6 +31,12 @@ scale with their users, and a queue would stand in the way.
 https://kueue.sigs.k8s.io/docs/tasks/run/
 """
 
+HYPERPOD_JOB: Final = "HyperPodPytorchJob.v1.sagemaker.amazonaws.com"
+"""The kind of jobs of HyperPod's training operator, which speaks to Kueue by itself.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-eks-operator-usage.html
+"""
+
 UNCOUNTED_RESOURCES: Final = ("ephemeral-storage", "hugepages-", "vpc.amazonaws.com/")
 """Beginnings of resources that no team has a quota of. Kueue would never admit a job that asks for
 one that it does not know."""
@@ -43,6 +49,9 @@ A job that takes longer goes back to its queue, and does not hold half of its no
 class Kueue(Construct):
     """The controller, for the jobs of ``namespaces``. ``installed`` is what queues wait for.
 
+    ``external_frameworks`` are kinds of jobs whose own controllers know Kueue; only those of their
+    jobs wait that name a queue.
+
     It comes ``after`` all other charts, because its webhooks would refuse their jobs until it runs.
     """
 
@@ -53,6 +62,7 @@ class Kueue(Construct):
         *,
         cluster: EksCluster,
         namespaces: Sequence[str],
+        external_frameworks: Sequence[str] = (),
         after: Sequence[IDependable] = (),
     ) -> None:
         super().__init__(scope, construct_id)
@@ -60,14 +70,16 @@ class Kueue(Construct):
             self,
             "Chart",
             CHART,
-            values=kueue_values(namespaces),
+            values=kueue_values(namespaces, external_frameworks),
             after=after,
             # Its webhooks give queues their defaults, and refuse them until it runs.
             wait=True,
         )
 
 
-def kueue_values(namespaces: Sequence[str]) -> dict[str, Any]:
+def kueue_values(
+    namespaces: Sequence[str], external_frameworks: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the chart's values.
 
     https://github.com/kubernetes-sigs/kueue/tree/main/charts/kueue
@@ -83,16 +95,21 @@ def kueue_values(namespaces: Sequence[str]) -> dict[str, Any]:
         },
         "managerConfig": {
             # JSON is YAML.
-            "controllerManagerConfigYaml": json.dumps(manager_configuration(namespaces))
+            "controllerManagerConfigYaml": json.dumps(
+                manager_configuration(namespaces, external_frameworks)
+            )
         },
     }
 
 
-def manager_configuration(namespaces: Sequence[str]) -> dict[str, Any]:
+def manager_configuration(
+    namespaces: Sequence[str], external_frameworks: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return Kueue's own configuration, in which no job of ``namespaces`` passes its queue.
 
     https://kueue.sigs.k8s.io/docs/reference/kueue-config.v1beta2/
     """
+    external = {"externalFrameworks": list(external_frameworks)} if external_frameworks else {}
     return {
         "apiVersion": "config.kueue.x-k8s.io/v1beta2",
         "kind": "Configuration",
@@ -117,6 +134,6 @@ def manager_configuration(namespaces: Sequence[str]) -> dict[str, Any]:
             "blockAdmission": False,
             "requeuingStrategy": {"timestamp": "Eviction", "backoffBaseSeconds": 60},
         },
-        "integrations": {"frameworks": list(FRAMEWORKS)},
+        "integrations": {"frameworks": list(FRAMEWORKS), **external},
         "resources": {"excludeResourcePrefixes": list(UNCOUNTED_RESOURCES)},
     }

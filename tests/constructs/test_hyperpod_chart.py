@@ -27,6 +27,7 @@ from llm_constructs.specs.eks import KUBERNETES_VERSIONS
 from llm_constructs.specs.hyperpod import HyperPod, Orchestrator
 from llm_constructs.specs.hyperpod_kubernetes import ChartFolder, HyperPodKubernetes
 from llm_constructs.specs.instance_group import InstanceGroup
+from llm_constructs.specs.lifecycle_settings import NodeRole
 from llm_constructs.specs.problem import SpecificationError
 from tests.constructs.eks import cluster_in
 from tests.constructs.hyperpod_chart import PARTS, pin_of, write_chart
@@ -253,3 +254,11 @@ def test_the_functions_may_read_this_asset_alone(template: Template) -> None:
     assert len(readable) == 1
     assert key in str(readable)
     assert "*" not in str(readable)
+
+
+def test_slurm_takes_nothing_of_it() -> None:
+    controller = InstanceGroup(
+        name="controller", role=NodeRole.CONTROLLER, instance_type="m7i.2xlarge", count=1
+    )
+    with pytest.raises(SpecificationError, match=r"kubernetes .* orchestrated by Slurm"):
+        HyperPod(groups=(controller, CPU), kubernetes=HyperPodKubernetes())

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from llm_constructs.specs.accelerators import INSTANCE_TYPES
 from llm_constructs.specs.capacity_block import CapacityBlock
+from llm_constructs.specs.instance_group import InstanceGroup
 from llm_constructs.specs.instance_type import CapacityOption
 from llm_constructs.specs.karpenter_pool import CapacityType, KarpenterPool
 from llm_constructs.specs.node_group import ReservedNodeGroup
-from llm_constructs.specs.pool_supply import supply_of_group, supply_of_pool
+from llm_constructs.specs.pool_supply import supply_of_group, supply_of_hyperpod, supply_of_pool
 from llm_constructs.specs.problem import SpecificationError
 from llm_constructs.specs.team import Preemption, Team, TeamPlan, TeamQuota
 from llm_constructs.team_queues import (
@@ -285,3 +286,48 @@ def test_objects_go_before_what_they_refer_to_and_names_may_repeat() -> None:
         assert by_kind["ResourceFlavor"] <= predecessors(template, queue)
     for queue in by_kind["LocalQueue"]:
         assert by_kind["ClusterQueue"] & predecessors(template, queue)
+
+
+def hyperpod_group(name: str, count: int = 2) -> InstanceGroup:
+    return InstanceGroup(name=name, instance_type="trn2.48xlarge", count=count)
+
+
+def test_groups_of_hyperpod_are_shared_like_any_pool() -> None:
+    quota = TeamQuota(pool="trn2", devices=16)
+    shared = TeamPlan(
+        teams=(team(quotas=(quota,)),),
+        namespaces=("training",),
+        hyperpod_groups=(hyperpod_group("trn2"),),
+    )
+    made: Any = flavor(shared.supplies["trn2"], "llm-test")
+    assert made["spec"] == {
+        "nodeLabels": {"sagemaker.amazonaws.com/instance-group-name": "trn2"},
+    }
+    assert shared.supplies["trn2"].devices == 32
+    assert shared.share(quota).cpu_millis == shared.supplies["trn2"].cpu_millis // 2
+
+
+def test_of_several_types_the_least_counts() -> None:
+    mixed = InstanceGroup(
+        name="p5", instance_type="p5.48xlarge", fallback_types=("p5en.48xlarge",), count=3
+    )
+    least = min(row.allocatable().memory_mib for row in mixed.rows)
+    assert supply_of_hyperpod(mixed).memory_mib == 3 * least
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ("gpus", "A pool or group of [eks] and a group of [training] have this name"),
+        ("Trn2", "Kueue names kinds of nodes in lower case"),
+    ],
+)
+def test_a_group_of_hyperpod_that_kueue_cannot_tell_is_refused(group: str, said: str) -> None:
+    with pytest.raises(SpecificationError) as caught:
+        TeamPlan(
+            teams=(team(quotas=(TeamQuota(pool=group, devices=1),)),),
+            pools=(GPUS,),
+            namespaces=("training",),
+            hyperpod_groups=(hyperpod_group(group),),
+        )
+    assert said in str(caught.value)

@@ -14,6 +14,9 @@ from typer.testing import CliRunner, Result
 
 from config import Environment, load
 from config.loading import DIRECTORY
+from llm_constructs.specs.hyperpod import HyperPod, Orchestrator
+from llm_constructs.specs.hyperpod_kubernetes import HyperPodKubernetes
+from llm_constructs.specs.instance_group import InstanceGroup
 from ops.__main__ import app
 from ops.aws_account import Account
 from ops.preflight.check import Check, Finding, Severity
@@ -312,6 +315,17 @@ def test_an_addon_that_is_gone_is_told_with_the_newest(
     finding = one("versions of add-ons", account, prod)
     assert finding.subject == "vpc-cni"
     assert "It lists v2.0.0-eksbuild.1 first." in finding.reason
+
+
+def test_addons_of_hyperpod_are_looked_for_as_well(account: Account, prod: Environment) -> None:
+    training = HyperPod(
+        orchestrator=Orchestrator.EKS,
+        groups=(InstanceGroup(name="cpu", instance_type="m7i.2xlarge", count=1),),
+        kubernetes=HyperPodKubernetes(task_governance=True),
+    )
+    on_eks = prod.model_copy(update={"training": training})
+    finding = one("versions of add-ons", account, on_eks)
+    assert finding.subject == "amazon-sagemaker-hyperpod-taskgovernance"
 
 
 def test_images_are_looked_up_once_for_all_parts_that_pin_them(

@@ -11,6 +11,8 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[impor
 from jsonschema import Draft7Validator
 
 from config import ConfigError, load
+from llm_constructs.specs.cluster_addon import hyperpod_addons
+from llm_constructs.specs.hyperpod_kubernetes import HyperPodKubernetes
 from stacks.platform import add_stacks, build_app
 from tests.constructs.hyperpod_chart import write_chart
 from tests.constructs.references import predecessors
@@ -157,6 +159,14 @@ def test_the_chart_comes_before_the_nodes_and_quotas_go_before_everything(
         assert later not in predecessors(training, earlier)
 
 
+def test_every_addon_of_hyperpod_is_installed_at_its_pin(training: Template) -> None:
+    every = HyperPodKubernetes(training_operator=True, task_governance=True, observability=True)
+    assert {
+        (addon["AddonName"], addon["AddonVersion"])
+        for addon in training.properties("AWS::EKS::Addon")
+    } == {(addon.name, addon.version) for addon in hyperpod_addons(every)}
+
+
 def test_the_operator_has_its_identity_before_it_starts(training: Template) -> None:
     operator = addon(training, "amazon-sagemaker-hyperpod-training-operator")
     before = predecessors(training, operator)
@@ -278,6 +288,12 @@ def test_without_governance_the_platforms_kueue_shares_hyperpods_nodes(tmp_path:
     assert flavor["spec"]["nodeLabels"] == {"sagemaker.amazonaws.com/instance-group-name": "p5"}
     assert "amazon-sagemaker-hyperpod-taskgovernance" not in str(made["training"].resources)
     assert made["training"].of_type("AWS::SageMaker::ComputeQuota") == {}
+    (kueue,) = [
+        chart
+        for chart in made["eks"].properties("Custom::AWSCDK-EKS-HelmChart")
+        if chart["Release"] == "kueue"
+    ]
+    assert "HyperPodPytorchJob.v1.sagemaker.amazonaws.com" in kueue["Values"]
 
 
 def flat_manifests(template: Template) -> list[dict[str, Any]]:
