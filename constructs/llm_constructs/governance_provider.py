@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aws_cdk import ArnFormat, Duration, IgnoreMode, RemovalPolicy, Stack
+from aws_cdk import Duration, IgnoreMode, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -45,7 +45,8 @@ class GovernanceProvider(Construct):
     """The function behind resources of :data:`RESOURCE_TYPE`, as ``service_token``.
 
     ``code`` is what :func:`governance_code` returns. It may do with policies and quotas of the
-    account, and with access to ``cluster``, what CloudFormation's own resources would.
+    account what CloudFormation's own resources would, and give SageMaker its own policies in
+    ``cluster``.
     """
 
     def __init__(
@@ -147,22 +148,26 @@ class GovernanceProvider(Construct):
         function.add_to_role_policy(
             iam.PolicyStatement(actions=["eks:DescribeCluster"], resources=[cluster.arn])
         )
+        entries = stack.format_arn(
+            service="eks", resource="access-entry", resource_name=f"{cluster.name}/*"
+        )
         function.add_to_role_policy(
             iam.PolicyStatement(
-                actions=[
-                    "eks:AssociateAccessPolicy",
-                    "eks:DescribeAccessEntry",
-                    "eks:DisassociateAccessPolicy",
-                    "eks:ListAssociatedAccessPolicies",
-                ],
-                resources=[
-                    stack.format_arn(
-                        service="eks",
-                        resource="access-entry",
-                        resource_name=f"{cluster.name}/*",
-                        arn_format=ArnFormat.SLASH_RESOURCE_NAME,
-                    )
-                ],
+                actions=["eks:DescribeAccessEntry", "eks:ListAssociatedAccessPolicies"],
+                resources=[entries],
+            )
+        )
+        function.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["eks:AssociateAccessPolicy", "eks:DisassociateAccessPolicy"],
+                resources=[entries],
+                # Otherwise it could make anybody with an entry the cluster's administrator.
+                conditions={
+                    "ArnLike": {
+                        "eks:policyArn": f"arn:{stack.partition}:eks::aws:cluster-access-policy/"
+                        "AmazonSagemakerHyperpod*"
+                    }
+                },
             )
         )
         acknowledge(

@@ -20,6 +20,7 @@ from llm_constructs.specs.cluster_addon import (
     ClusterAddon,
 )
 from llm_constructs.specs.hyperpod_kubernetes import HyperPodKubernetes
+from llm_constructs.specs.problem import Problem, SpecificationError
 
 OPERATOR_ACCOUNT: Final = ("aws-hyperpod", "hp-training-operator-controller-manager")
 """Namespace and service account of the training operator.
@@ -44,7 +45,9 @@ class HyperPodAddons(Construct):
 
     ``task_governance`` is what quotas wait for, ``None`` without it. The operator may look at the
     nodes of the cluster ``cluster_arn`` and nothing else; the collector may write to the workspace
-    of ``prometheus``, without which ``kubernetes`` must not ask for observability.
+    of ``prometheus``.
+
+    Raises :class:`SpecificationError` for observability without ``prometheus``.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class HyperPodAddons(Construct):
         self.task_governance = (
             self._install("TaskGovernance", TASK_GOVERNANCE) if kubernetes.task_governance else None
         )
-        if kubernetes.observability and prometheus is not None:
+        if kubernetes.observability:
             self._add_observability(prometheus)
 
     def _add_training_operator(self, cluster_arn: str) -> None:
@@ -82,7 +85,15 @@ class HyperPodAddons(Construct):
         association.node.add_dependency(role)
         self._install("Operator", TRAINING_OPERATOR, after=[certificates, association])
 
-    def _add_observability(self, prometheus: Prometheus) -> None:
+    def _add_observability(self, prometheus: Prometheus | None) -> None:
+        if prometheus is None:
+            problem = Problem(
+                "prometheus",
+                None,
+                "HyperPod's metrics need a workspace to go to.",
+                "Give one, or set observability = false.",
+            )
+            raise SpecificationError(self.node.path, [problem])
         role = self._make_role("CollectorRole", COLLECTOR_ACCOUNT, HYPERPOD_OBSERVABILITY)
         role.allow(
             iam.PolicyStatement(actions=["aps:RemoteWrite"], resources=[prometheus.workspace_arn])

@@ -139,3 +139,5 @@ def test_the_function_may_do_nothing_else(by_function: Template) -> None:
         "logs:PutLogEvents",
     }
     assert all(statement["Resource"] != "*" for statement in statements)
+    (gives,) = [one for one in statements if "eks:AssociateAccessPolicy" in one["Action"]]
+    assert "cluster-access-policy/AmazonSagemakerHyperpod*" in str(gives["Condition"])

@@ -6,17 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
 from jsonschema import Draft7Validator
 
 from config import ConfigError, load
+from llm_constructs.hyperpod_addons import HyperPodAddons
 from llm_constructs.specs.cluster_addon import hyperpod_addons
 from llm_constructs.specs.hyperpod_kubernetes import HyperPodKubernetes
+from llm_constructs.specs.problem import SpecificationError
 from stacks.platform import add_stacks, build_app
+from tests.constructs.eks import cluster_in
 from tests.constructs.hyperpod_chart import write_chart
 from tests.constructs.references import predecessors
-from tests.constructs.synthesis import Resource, Template
+from tests.constructs.synthesis import ENVIRONMENT, Resource, Template, app
 
 TEAMS = """
 [[eks.teams]]
@@ -211,6 +215,20 @@ def test_metrics_go_to_the_workspace_of_the_cluster_and_no_second_dcgm_runs(
     assert levels["nodeMetrics"] == levels["trainingMetrics"] == "BASIC"
     assert configuration["ampWorkspace"]["prometheusEndpoint"].startswith("https://aps-workspaces.")
     assert "aps:RemoteWrite" in str(training.properties("AWS::IAM::Policy"))
+
+
+def test_metrics_without_a_workspace_are_refused() -> None:
+    stack = cdk.Stack(app(), "Test", env=ENVIRONMENT)
+    with pytest.raises(SpecificationError, match="need a workspace"):
+        HyperPodAddons(
+            stack,
+            "Addons",
+            cluster=cluster_in(stack),
+            kubernetes=HyperPodKubernetes(observability=True),
+            cluster_arn="arn:aws:sagemaker:us-east-2:111111111111:cluster/abcdefghij12",
+            prometheus=None,
+            after=[],
+        )
 
 
 def flat(value: Any) -> str:
