@@ -19,6 +19,7 @@ from llm_constructs.specs.data_lake import LakeArea, LakeReplication, LakeRetent
 from llm_constructs.specs.eks import Cluster, GpuMonitoring
 from llm_constructs.specs.gateway import Gateway
 from llm_constructs.specs.gateway_service import ContainerService
+from llm_constructs.specs.governance import Governance
 from llm_constructs.specs.hyperpod import HyperPod, Orchestrator
 from llm_constructs.specs.hyperpod_site import HyperPodSite
 from llm_constructs.specs.instance_type import DeviceKind
@@ -250,6 +251,8 @@ class Environment(_Table):
     """The OpenAI-compatible API in front of Bedrock. Left out: no gateway."""
     observability: Observability | None = None
     """Dashboards, alarms and whom they tell. Left out: nobody is told of anything."""
+    governance: Governance | None = None
+    """Budgets, the audit log, and tags that are looked after. Left out: none of them."""
 
     _name: str = PrivateAttr(default="")
 
@@ -295,6 +298,7 @@ class Environment(_Table):
         self._check_serving(problems)
         self._check_training(problems)
         self._check_gateway(problems)
+        self._check_governance(problems)
         problems.raise_if_any()
         return self
 
@@ -333,6 +337,25 @@ class Environment(_Table):
             replication.region,
             "A copy in the same region is lost with it.",
             choice,
+        )
+
+    def _check_governance(self, problems: Problems) -> None:
+        if self.governance is None or self.governance.spending is None:
+            return
+        problems.require(
+            self.observability is not None,
+            "governance.spending",
+            None,
+            "Budgets tell the topics of [observability], and there are none.",
+            "Add [observability] with addresses, or remove [governance.spending].",
+        )
+        problems.require(
+            self.jurisdiction is not Jurisdiction.US_GOV,
+            "governance.spending",
+            str(self.jurisdiction),
+            "GovCloud has neither AWS Budgets nor Cost Anomaly Detection: its bill is that of a "
+            "commercial account.",
+            "Set budgets in that account, and remove [governance.spending].",
         )
 
     def _check_zones(self, problems: Problems) -> None:

@@ -1,5 +1,7 @@
 """The checks that run in every synthesis."""
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from cdk_nag import (
     AwsSolutionsChecks,
@@ -9,8 +11,13 @@ from cdk_nag import (
     ServerlessChecks,
 )
 
+from config import Environment
+from llm_constructs.environment_rules import EnvironmentPromise, EnvironmentRules
 from llm_constructs.nag import AcknowledgementAudit, NagPlugin
+from llm_constructs.residency_rules import ResidencyPromise
+from llm_constructs.specs.residency import Residency
 from llm_constructs.template_rules import TemplateRules
+from stacks.layer import REQUIRED_TAGS
 
 PACKS = (
     AwsSolutionsChecks,
@@ -21,11 +28,30 @@ PACKS = (
 )
 
 
-def add_checks(app: cdk.App) -> None:
+def add_checks(app: cdk.App, environments: Sequence[Environment] = ()) -> None:
     """Add the cdk-nag packs, the audit of acknowledgements and our own rules to ``app``.
+
+    With ``environments``, every stack must belong to one of them and keep what it promises.
 
     CloudFormation's own rules run besides, unless ``CDK_VALIDATION`` is ``false``.
     """
     cdk.Validations.of(app).add_plugins(
         *(NagPlugin(pack()) for pack in PACKS), AcknowledgementAudit(), TemplateRules()
     )
+    if environments:
+        cdk.Validations.of(app).add_plugins(EnvironmentRules(promises_of(environments)))
+
+
+def promises_of(environments: Sequence[Environment]) -> list[EnvironmentPromise]:
+    """Return what the stacks of ``environments`` keep to."""
+    return [
+        EnvironmentPromise(
+            prefix=f"llm-{environment.name}-",
+            residency=ResidencyPromise(
+                jurisdiction=environment.jurisdiction,
+                models=environment.gateway.residency if environment.gateway else Residency.GEO,
+            ),
+            required_tags=REQUIRED_TAGS | frozenset(environment.tags),
+        )
+        for environment in environments
+    ]

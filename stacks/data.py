@@ -56,7 +56,10 @@ class ReplicaStack(Layer):
 
 
 class DataStack(Layer):
-    """The environment's lake and file system, as ``lake`` and ``file_system``."""
+    """The environment's lake and file system, as ``lake`` and ``file_system``.
+
+    ``replicas`` are the copies of the lake, by class.
+    """
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class DataStack(Layer):
             description="S3 data lake and FSx for Lustre",
             holds_data=True,
         )
+        self.replicas: Mapping[DataClass, LakeReplicaBucket] = replicas or {}
         self.lake: DataLake | None = None
         self.file_system: LustreFileSystem | None = None
         if data is not None:

@@ -87,6 +87,8 @@ class EksStack(Layer):
             cluster=eks.cluster,
             removal_policy=self.removal_policy,
         )
+        # What the CDK lets objects wait for knows no tags.
+        self.tag(self.cluster.cluster.node.try_find_child("KubectlReadyBarrier"))
         self._volume_key = VolumeKey(
             self,
             "VolumeKey",

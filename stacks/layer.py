@@ -1,10 +1,19 @@
 """What every stack of the platform has in common."""
 
+from collections.abc import Mapping
+from typing import Final
+
+from aws_cdk import CfnResource, RemovalPolicy, Stack, Tags
 from aws_cdk import Environment as CdkEnvironment
-from aws_cdk import RemovalPolicy, Stack, Tags
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from config import Environment
+
+REQUIRED_TAGS: Final = frozenset({"owner", "cost-center", "environment", "layer"})
+"""What every resource bears that can bear tags; every synthesis looks."""
+
+TAGS_BY_KEY: Final = frozenset({"AWS::SSM::Parameter"})
+"""Types whose tags are an object, where others have a list."""
 
 
 class Layer(Stack):
@@ -37,8 +46,26 @@ class Layer(Stack):
         self.removal_policy = (
             RemovalPolicy.RETAIN if environment.retain_data else RemovalPolicy.DESTROY
         )
+        self.tags_of_all: Mapping[str, str] = {
+            **environment.tags,
+            "environment": environment.name,
+            "layer": name,
+        }
         tags = Tags.of(self)
-        for key, value in environment.tags.items():
+        for key, value in self.tags_of_all.items():
             tags.add(key, value)
-        tags.add("environment", environment.name)
-        tags.add("layer", name)
+
+    def tag(self, *resources: IConstruct | None) -> None:
+        """Give resources the stack's tags that the CDK makes without any way to bear them.
+
+        Whatever is no resource, or is not there, is passed over.
+        """
+        for resource in resources:
+            if isinstance(resource, CfnResource):
+                by_key = resource.cfn_resource_type in TAGS_BY_KEY
+                resource.add_property_override(
+                    "Tags",
+                    dict(self.tags_of_all)
+                    if by_key
+                    else [{"Key": key, "Value": it} for key, it in self.tags_of_all.items()],
+                )

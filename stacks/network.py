@@ -4,6 +4,7 @@ from constructs import Construct
 
 from config import Environment
 from llm_constructs.network import Network
+from llm_constructs.restriction_log import RESTRICTION_PROVIDER
 from stacks.layer import Layer
 
 
@@ -28,3 +29,6 @@ class NetworkStack(Layer):
             domain=table.domain,
             removal_policy=self.removal_policy,
         )
+        # The CDK's function that closes default security groups knows no tags.
+        provider = self.node.try_find_child(RESTRICTION_PROVIDER)
+        self.tag(*(provider.node.children if provider else ()))

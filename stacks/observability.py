@@ -2,18 +2,24 @@
 
 from collections.abc import Sequence
 
+from aws_cdk import ArnFormat
 from constructs import Construct
 
 from config import Environment
 from llm_constructs.account_usage import AccountUsage
+from llm_constructs.alarm import Severity
 from llm_constructs.alarm_topics import AlarmTopics
 from llm_constructs.boards import Boards
 from llm_constructs.layer_alarms import AlarmSettings, LayerAlarms
 from llm_constructs.log_queries import LogQueries
+from llm_constructs.specs.governance import Spending
 from llm_constructs.specs.observability import Observability
 from llm_constructs.specs.problem import Problems
+from llm_constructs.spend_watch import BUDGETS, COST_ANOMALIES, SpendWatch
 from llm_constructs.watched import WatchedLayer, watched
 from stacks.layer import Layer
+
+_NO_NAME = ArnFormat.NO_RESOURCE_NAME
 
 
 class ObservabilityStack(Layer):
@@ -56,6 +62,8 @@ class ObservabilityStack(Layer):
             slack=observability.slack,
             removal_policy=self.removal_policy,
         )
+        if environment.governance is not None and environment.governance.spending is not None:
+            self._watch_spending(environment.governance.spending, topics)
         # In a scope of their own: what is in it is named for other stacks.
         scope_of_alarms = Construct(self, "Alarms")
         self.alarms = {
@@ -80,6 +88,24 @@ class ObservabilityStack(Layer):
             settings=settings,
         )
         LogQueries(self, "Queries", folder=f"llm-{environment.name}", layers=described)
+
+    def _watch_spending(self, spending: Spending, topics: AlarmTopics) -> None:
+        # https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
+        topics.allow_publish(
+            Severity.TICKET,
+            BUDGETS,
+            self.format_arn(service="budgets", region="", resource="*", arn_format=_NO_NAME),
+        )
+        # https://docs.aws.amazon.com/cost-management/latest/userguide/ad-SNS.html
+        topics.allow_publish(Severity.TICKET, COST_ANOMALIES)
+        SpendWatch(
+            self,
+            "Spending",
+            environment=self.environment_name,
+            spending=spending,
+            topic=topics.topics[Severity.TICKET],
+            tags=self.tags_of_all,
+        )
 
 
 def _check_thresholds(observability: Observability, layers: Sequence[WatchedLayer]) -> None:

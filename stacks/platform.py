@@ -15,6 +15,7 @@ from stacks.curation import CurationStack
 from stacks.data import DataStack, ReplicaStack
 from stacks.eks import EksStack
 from stacks.gateway import GatewayStack
+from stacks.governance import GovernanceStack
 from stacks.layer import Layer
 from stacks.network import NetworkStack
 from stacks.observability import ObservabilityStack
@@ -58,7 +59,7 @@ def build_app(
             **(context or {}),
         },
     )
-    add_checks(app)
+    add_checks(app, selected)
     for environment in selected:
         add_stacks(app, environment)
     return app
@@ -97,8 +98,15 @@ def add_stacks(app: cdk.App, environment: Environment) -> None:
         )
     if environment.gateway is not None:
         GatewayStack(app, environment=environment, network=network, gateway=environment.gateway)
+    _add_governance(app, environment, data)
     # Last: it watches every stack that the environment has got by now.
     _add_observability(app, environment)
+
+
+def _add_governance(app: cdk.App, environment: Environment, data: DataStack | None) -> None:
+    governance = environment.governance
+    if governance is not None and governance.makes_resources:
+        GovernanceStack(app, environment=environment, governance=governance, data=data)
 
 
 def _add_observability(app: cdk.App, environment: Environment) -> None:

@@ -24,6 +24,7 @@ STACKS = (
     "llm-prod-data",
     "llm-prod-eks",
     "llm-prod-gateway",
+    "llm-prod-governance",
     "llm-prod-network",
     "llm-prod-observability",
     "llm-prod-replica",

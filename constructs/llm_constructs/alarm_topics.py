@@ -28,7 +28,7 @@ _CHAT_ACTIONS = (
 
 
 class AlarmTopics(Construct):
-    """``topics`` by severity: encrypted with a key of their own, TLS only, for CloudWatch alone.
+    """``topics`` by severity: encrypted with a key of their own, TLS only, for CloudWatch's alarms.
 
     Each address of ``emails`` must confirm its subscription. ``slack`` may read alarms and metrics
     and do nothing else, whatever people write there.
@@ -46,7 +46,7 @@ class AlarmTopics(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._name = name
-        key = self._make_key(removal_policy)
+        key = self._key = self._make_key(removal_policy)
         self.topics: Mapping[Severity, sns.Topic] = {
             severity: self._make_topic(severity, key) for severity in Severity
         }
@@ -59,6 +59,35 @@ class AlarmTopics(Construct):
                 self._subscribe(self.topics[severity], addresses)
         if slack is not None:
             self._tell(slack)
+
+    def allow_publish(self, severity: Severity, service: str, sources: str | None = None) -> None:
+        """Let another service of AWS tell people of ``severity``, for this account alone.
+
+        ``sources`` is a pattern of the ARNs it acts for, for services that say it.
+        """
+        conditions: dict[str, dict[str, str]] = {
+            "StringEquals": {"aws:SourceAccount": Stack.of(self).account}
+        }
+        if sources is not None:
+            conditions["ArnLike"] = {"aws:SourceArn": sources}
+        topic = self.topics[severity]
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal(service)],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions=conditions,
+            )
+        )
+        self._key.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal(service)],
+                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+                # In a key policy, `*` is the key that holds the policy.
+                resources=["*"],
+                conditions=conditions,
+            )
+        )
 
     def _make_key(self, removal_policy: RemovalPolicy) -> CustomerKey:
         key = CustomerKey(

@@ -83,7 +83,7 @@ class EksCluster(Construct):
         self.key.allow_log_groups()
         log_group = self._make_log_group(cluster.log_retention_days)
         metrics = ClusterMetrics(name)
-        self.alarms: tuple[AlarmDescription, ...] = describe_alarms(metrics)
+        self.alarms: tuple[AlarmDescription, ...] = describe_alarms(metrics, cluster.gpu_monitoring)
         self.signals = describe_signals(metrics, cluster.gpu_monitoring)
         self.queries = describe_queries(log_group)
         self.cluster = self._make_cluster(cluster)

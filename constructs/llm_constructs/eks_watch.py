@@ -14,6 +14,12 @@ from llm_constructs.specs.observability import Audience
 FAILED_REQUESTS_SHARE: Final = 0.02
 """The share of failed requests from which controllers and kubectl notice more than retries."""
 
+BUSY_PERCENT: Final = 5
+"""Average use of all accelerators under which they do no work that anybody waits for."""
+
+IDLE_HOURS: Final = 6
+"""Longer than a night shift's break or the start of a large job takes."""
+
 _ABOVE: Final = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
 _NODES: Final = "Nodes of the cluster"
 _ACCELERATORS: Final = "Accelerators of the cluster"
@@ -78,8 +84,39 @@ class ClusterMetrics:
         )
 
 
-def describe_alarms(metrics: ClusterMetrics) -> tuple[AlarmDescription, ...]:
-    """Describe the alarms of a cluster."""
+def describe_alarms(
+    metrics: ClusterMetrics, monitoring: GpuMonitoring
+) -> tuple[AlarmDescription, ...]:
+    """Describe the alarms of a cluster; idle accelerators only where something measures them."""
+    idle = (
+        (
+            _idle(metrics, "EksGpusIdle", "GPUs", "node_gpu_utilization"),
+            _idle(metrics, "EksNeuronCoresIdle", "Neuron cores", "node_neuroncore_utilization"),
+        )
+        if monitoring is GpuMonitoring.METRICS
+        else ()
+    )
+    return (*_faults(metrics), *idle)
+
+
+def _idle(metrics: ClusterMetrics, name: str, what: str, metric: str) -> AlarmDescription:
+    # Over all nodes: an alarm can neither search for nodes nor know their names beforehand.
+    return AlarmDescription(
+        name=name,
+        summary=f"The cluster's {what} have been less than {BUSY_PERCENT} % busy for "
+        f"{IDLE_HOURS} hours, and are paid for.",
+        metric=metrics.of_nodes(metric, "Average").with_(period=Duration.hours(1)),
+        threshold=BUSY_PERCENT,
+        comparison=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+        severity=Severity.TICKET,
+        runbook="idle-accelerators",
+        evaluation_periods=IDLE_HOURS,
+        datapoints_to_alarm=IDLE_HOURS,
+        missing_data_reason="Without a node that has any, nothing is emitted, and nothing idles.",
+    )
+
+
+def _faults(metrics: ClusterMetrics) -> tuple[AlarmDescription, ...]:
     return (
         AlarmDescription(
             name="EksNodesFailed",

@@ -20,6 +20,12 @@ CRITICAL_CAPACITY: Final = 0.05
 LONGEST_QUEUE_AGE: Final = Duration.hours(1)
 """How far S3 and the file system may lie apart. A lost file system loses what was not exported."""
 
+IDLE_DAYS: Final = 7
+"""As far back as an alarm can look.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
+"""
+
 _GIB = 1024**3
 
 
@@ -38,6 +44,7 @@ def describe_alarms(file_system: "LustreFileSystem") -> tuple[AlarmDescription, 
     return (
         _capacity(file_system, "LustreCapacityLow", LOW_CAPACITY, Severity.TICKET),
         _capacity(file_system, "LustreCapacityCritical", CRITICAL_CAPACITY, Severity.PAGE),
+        _idle(file_system),
         *([_export_lag(file_system)] if exports else []),
         *([_import_lag(file_system)] if imports else []),
         *([_repository_errors(file_system)] if repositories else []),
@@ -60,6 +67,31 @@ def _capacity(
         "what was known last stays.",
         evaluation_periods=15,
         datapoints_to_alarm=15,
+    )
+
+
+def _idle(file_system: "LustreFileSystem") -> AlarmDescription:
+    day = Duration.days(1)
+    return AlarmDescription(
+        name="LustreIdle",
+        summary=f"Nobody has read or written the file system for {IDLE_DAYS} days.",
+        metric=cloudwatch.MathExpression(
+            expression="read + written",
+            using_metrics={
+                "read": file_system.metric_read_bytes().with_(period=day),
+                "written": file_system.metric_written_bytes().with_(period=day),
+            },
+            label="bytes a day",
+            period=day,
+        ),
+        threshold=0,
+        comparison=cloudwatch.ComparisonOperator.LESS_THAN_OR_EQUAL_TO_THRESHOLD,
+        severity=Severity.TICKET,
+        runbook="idle-file-system",
+        evaluation_periods=IDLE_DAYS,
+        datapoints_to_alarm=IDLE_DAYS,
+        missing_data_reason="FSx emits it as long as there is a file system, and one that is gone "
+        "costs nothing.",
     )
 
 

@@ -7,6 +7,7 @@ interfaces nor reservations.
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from aws_cdk import Aws, CfnTag, Duration, Fn
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -29,6 +30,9 @@ from llm_constructs.specs.node_group import ReservedNodeGroup
 from llm_constructs.specs.observability import Audience
 
 _Template = ec2.CfnLaunchTemplate
+
+_UNUSED_HOURS: Final = 3
+"""Longer than nodes take to start, and than a broken one takes to be replaced."""
 
 
 class ReservedNodes(Construct):
@@ -61,13 +65,15 @@ class ReservedNodes(Construct):
         self.node_group = self._make_node_group(template, subnet, tags)
         self.node_group.node.add_dependency(*after)
         self.alarms: tuple[AlarmDescription, ...] = ()
-        """What to watch: a block that is paid for and has no nodes."""
+        """What to watch: a block that is paid for and has no nodes, or fewer than it could."""
         if group.schedule is not None:
             self.alarms = (self._schedule(group.schedule.sizes()),)
         self.signals: tuple[Signal, ...] = ()
         """What boards show: how much of what is paid for is used."""
         if group.capacity_block is not None:
-            self.signals = self._describe_signals(group.capacity_block.reservation_id)
+            reservation = group.capacity_block.reservation_id
+            self.signals = self._describe_signals(reservation)
+            self.alarms += (self._describe_unused(reservation),)
 
     def _make_launch_template(
         self, volume_key: kms.IKey, tags: Mapping[str, str]
@@ -109,6 +115,29 @@ class ReservedNodes(Construct):
                     for kind in ("instance", "volume")
                 ],
             ),
+        )
+
+    def _describe_unused(self, reservation_id: str) -> AlarmDescription:
+        return AlarmDescription(
+            name="ReservationUnused",
+            summary=f"Instances of {reservation_id}, reserved for {self.node_group_name}, have run "
+            f"no node for {_UNUSED_HOURS} hours. They are paid for.",
+            # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-reservation-cw-metrics.html
+            metric=cloudwatch.Metric(
+                namespace="AWS/EC2CapacityReservations",
+                metric_name="AvailableInstanceCount",
+                dimensions_map={"CapacityReservationId": reservation_id},
+                statistic="Minimum",
+                period=Duration.hours(1),
+            ),
+            threshold=0,
+            comparison=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            severity=Severity.TICKET,
+            runbook="idle-reservation",
+            evaluation_periods=_UNUSED_HOURS,
+            datapoints_to_alarm=_UNUSED_HOURS,
+            missing_data_reason="EC2 emits it while the reservation is active; before and after, "
+            "there is nothing to use.",
         )
 
     def _describe_signals(self, reservation_id: str) -> tuple[Signal, ...]:

@@ -1,13 +1,17 @@
 """The log of the CDK's function that closes default security groups."""
 
+from typing import Final
+
 from aws_cdk import CfnResource, RemovalPolicy, Stack
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-# What the CDK calls its provider, once in a stack:
-# https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/aws-ec2/lib/vpc.ts
-_PROVIDER = "Custom::VpcRestrictDefaultSGCustomResourceProvider"
+RESTRICTION_PROVIDER: Final = "Custom::VpcRestrictDefaultSGCustomResourceProvider"
+"""What the CDK calls the function with its role, once in a stack.
+
+https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/aws-ec2/lib/vpc.ts
+"""
 
 
 def keep_restriction_log(
@@ -21,7 +25,7 @@ def keep_restriction_log(
 
     The CDK offers no log group for it, and Lambda would make one without either.
     """
-    provider = Stack.of(scope).node.find_child(_PROVIDER)
+    provider = Stack.of(scope).node.find_child(RESTRICTION_PROVIDER)
     handler = provider.node.find_child("Handler")
     assert isinstance(handler, CfnResource)  # noqa: S101
     group = logs.LogGroup(

@@ -38,15 +38,21 @@ def test_the_cluster_describes_by_its_own_setting() -> None:
     assert "GPUs in use" in {it.title for it in cluster.signals}
     assert {it.name for it in cluster.alarms} == {
         *("EksNodesFailed", "EksNodesUnseen", "EksPodsUnschedulable", "EksServerErrors"),
+        *("EksGpusIdle", "EksNeuronCoresIdle"),
     }
     assert {it.name for it in cluster.queries} == {"who changed what", "who was refused"}
 
 
 def test_every_line_is_that_of_an_alarm_which_there_is() -> None:
-    names = {it.name for it in describe_alarms(METRICS)}
+    names = {it.name for it in describe_alarms(METRICS, GpuMonitoring.METRICS)}
     lines = {it.alarm for it in describe_signals(METRICS, GpuMonitoring.METRICS) if it.alarm}
     assert lines
     assert lines <= names
+
+
+def test_idle_accelerators_ring_only_where_something_measures_them() -> None:
+    names = {it.name for it in describe_alarms(METRICS, GpuMonitoring.NODE_REPAIR)}
+    assert not {name for name in names if name.endswith("Idle")}
 
 
 def test_the_audit_log_is_asked_for_people_and_not_for_controllers() -> None:

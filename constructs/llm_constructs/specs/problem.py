@@ -52,6 +52,11 @@ class Problems:
         if not ok:
             self.add(field, value, reason, remedy)
 
+    @property
+    def found(self) -> tuple[Problem, ...]:
+        """Everything noted so far."""
+        return tuple(self._problems)
+
     def raise_if_any(self) -> None:
         """Raise :class:`SpecificationError` with everything noted so far, if anything was."""
         if self._problems:
