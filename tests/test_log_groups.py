@@ -17,6 +17,7 @@ NO_TEXT_OF_PEOPLE = {
     "eks PrometheusScraperLogs": "Names of pods and numbers of samples.",
     "eks PrometheusWorkspaceLogs": "Expensive queries over metrics, which hold no text.",
     "gateway GatewayFirewallLogs": "Credentials, query and body are left out by WAF itself.",
+    "governance AuditTrailCalls": "Who called what; masking would hide it in an audit.",
     "network NetworkFlowLogs": "Addresses and counts of packets.",
     "training HyperPodEventsLogs": "Events name nodes and their health.",
     "training HyperPodLogsFunctionLogs": "The CDK's framework names the group it changes.",

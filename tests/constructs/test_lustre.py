@@ -435,6 +435,7 @@ def test_alarms_watch_the_directions_that_are_automatic(synthesised: Synthesised
     assert [alarm.name for alarm in synthesised.plain.alarms] == [
         "LustreCapacityLow",
         "LustreCapacityCritical",
+        "LustreIdle",
         "LustreExportLag",
         "LustreImportLag",
         "LustreRepositoryErrors",
@@ -443,7 +444,16 @@ def test_alarms_watch_the_directions_that_are_automatic(synthesised: Synthesised
 
 def test_a_file_system_without_links_has_no_alarms_about_them() -> None:
     alarms = site().file_system(SCRATCH).alarms
-    assert [alarm.name for alarm in alarms] == ["LustreCapacityLow", "LustreCapacityCritical"]
+    assert [alarm.name for alarm in alarms] == [
+        *("LustreCapacityLow", "LustreCapacityCritical", "LustreIdle"),
+    ]
+
+
+def test_a_file_system_is_idle_after_a_week_without_a_byte(synthesised: Synthesised) -> None:
+    (idle,) = [alarm for alarm in synthesised.plain.alarms if alarm.name == "LustreIdle"]
+    assert idle.evaluation_periods == idle.datapoints_to_alarm == 7
+    assert idle.threshold == 0
+    assert idle.comparison.name == "LESS_THAN_OR_EQUAL_TO_THRESHOLD"
 
 
 def test_capacity_alarms_are_shares_of_the_capacity_in_bytes(synthesised: Synthesised) -> None:

@@ -255,9 +255,11 @@ def test_a_schedule_that_fails_is_told_to_somebody() -> None:
             described.extend(nodes.alarms)
 
     template = synthesised(build)
-    (alarm,) = described
-    assert alarm.severity is Severity.PAGE
-    assert (RUNBOOKS / f"{alarm.runbook}.md").exists()
+    # A group on reservations that a resource group names knows none of their ids.
+    alarm, unused = described
+    assert (alarm.severity, unused.severity) == (Severity.PAGE, Severity.TICKET)
+    assert unused.name == "ReservationUnused"
+    assert all((RUNBOOKS / f"{it.runbook}.md").exists() for it in described)
     (schedules,) = template.of_type("AWS::Scheduler::ScheduleGroup")
     groups = [schedule["GroupName"] for schedule in template.properties("AWS::Scheduler::Schedule")]
     assert groups == [{"Ref": schedules}] * 2

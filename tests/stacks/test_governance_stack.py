@@ -108,6 +108,7 @@ def violations(folder: Path) -> set[tuple[str, str]]:
 def test_planted_ways_out_fail_the_synthesis(tmp_path: Path) -> None:
     app = build_app([environment(tmp_path)], outdir=tmp_path / "out")
     network = app.node.find_child("llm-team-network")
+    assert isinstance(network, cdk.Stack)
     dynamodb.CfnGlobalTable(
         network,
         "Copied",
