@@ -61,7 +61,10 @@ _UNNAMED_SERVICES = frozenset({"EC2", "Logs"})
 _SERVICES = {
     "ApiGateway": "API Gateway",
     "ApiGatewayV2": "API Gateway",
+    "Budgets": "",
+    "CE": "cost",
     "CertificateManager": "ACM",
+    "Config": "",
     "ElasticLoadBalancingV2": "",
     "SecretsManager": "Secrets Manager",
     "StepFunctions": "",
