@@ -20,6 +20,13 @@ from aws_cdk import (
 )
 
 from llm_constructs.dashboard_rules import legal_dashboard
+from llm_constructs.name_rules import (
+    known_instance_types,
+    known_kubernetes,
+    legal_schedule,
+    legal_variables,
+)
+from llm_constructs.protection_rules import PROTECTION_RULES, missing_tags
 from llm_constructs.specs.lustre import DeploymentType, LustreVersion, LustreVolume
 from llm_constructs.specs.problem import SpecificationError
 from llm_constructs.template_violation import Properties, Rule, Violation
@@ -96,19 +103,29 @@ def ordered_bounds(location: str, smallest: str, largest: str) -> Rule:
     return rule
 
 
-RULES: Mapping[str, Sequence[Rule]] = {
+_LEGALITY_RULES: Mapping[str, tuple[Rule, ...]] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": (
         ordered_bounds("", "MinCapacity", "MaxCapacity"),
     ),
     "AWS::AutoScaling::AutoScalingGroup": (ordered_bounds("", "MinSize", "MaxSize"),),
     "AWS::CloudWatch::Dashboard": (legal_dashboard,),
+    "AWS::EKS::Cluster": (known_kubernetes,),
     "AWS::EKS::Nodegroup": (
+        known_instance_types,
         ordered_bounds("ScalingConfig", "MinSize", "MaxSize"),
         ordered_bounds("ScalingConfig", "DesiredSize", "MaxSize"),
         ordered_bounds("ScalingConfig", "MinSize", "DesiredSize"),
     ),
     "AWS::FSx::DataRepositoryAssociation": (absolute_repository_path,),
+    "AWS::Events::Rule": (legal_schedule,),
     "AWS::FSx::FileSystem": (legal_lustre_file_system,),
+    "AWS::Lambda::Function": (legal_variables,),
+    "AWS::Scheduler::Schedule": (legal_schedule,),
+}
+
+RULES: Mapping[str, Sequence[Rule]] = {
+    kind: (*_LEGALITY_RULES.get(kind, ()), *PROTECTION_RULES.get(kind, ()))
+    for kind in sorted({*_LEGALITY_RULES, *PROTECTION_RULES})
 }
 """The rules by the type of resource that they look at."""
 
@@ -137,17 +154,26 @@ class TemplateRules:
         violations = [
             _reported(path, logical_id, kind, violation)
             for path in context.template_paths
-            for logical_id, kind, properties in _resources(Path(path))
-            for rule in RULES.get(kind, ())
-            for violation in rule(properties)
+            for logical_id, kind, violation in violations_of(_resources(Path(path)))
         ]
         return PolicyValidationPluginReport(success=not violations, violations=violations)
 
 
-def _resources(template: Path) -> Iterator[tuple[str, str, Properties]]:
+def violations_of(resources: Mapping[str, Any]) -> Iterator[tuple[str, str, Violation]]:
+    """Yield all that the resources of one template have wrong: logical id, type and what it is."""
+    for logical_id, resource in resources.items():
+        kind = resource["Type"]
+        for rule in RULES.get(kind, ()):
+            for violation in rule(resource.get("Properties", {})):
+                yield logical_id, kind, violation
+    for logical_id, violation in missing_tags(resources):
+        yield logical_id, resources[logical_id]["Type"], violation
+
+
+def _resources(template: Path) -> Mapping[str, Any]:
     content = json.loads(template.read_text(encoding="utf-8"))
-    for logical_id, resource in content.get("Resources", {}).items():
-        yield logical_id, resource["Type"], resource.get("Properties", {})
+    found: Mapping[str, Any] = content.get("Resources", {})
+    return found
 
 
 def _rule_name(kind: str) -> str:

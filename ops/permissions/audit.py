@@ -49,6 +49,20 @@ GLOBAL_KEYS = frozenset(
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """
 
+ACCOUNTS_OF_AWS = frozenset(
+    {
+        *("009996457667", "027434742980", "033677994240", "048591011584", "054676820928"),
+        *("076674570225", "098369216593", "114774131450", "127311923021", "156460612806"),
+        *("190560391635", "383597477331", "507241528517", "582318560864", "589379963580"),
+        *("600734575887", "635631232127", "652711504416", "718504428378", "754344448648"),
+        *("783225319266", "797873946194", "897822967062", "985666609251"),
+    }
+)
+"""Accounts from which load balancers write their logs, one for each of the older regions.
+
+https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
+"""
+
 _TAKES_ABSENT = re.compile(r"ForAllValues:|.*IfExists$|.*Not|Null$|Bool$")
 """Operators that a request without the key satisfies, or that ask whether there is one."""
 
@@ -69,6 +83,25 @@ def problems(statements: Iterable[Statement]) -> Iterator[str]:
             yield from _unmatched_action(statement, action, known)
             yield from _unknown_keys(statement, action, known)
         yield from _unmatched_resources(statement)
+        yield from _foreign(statement)
+
+
+def _foreign(statement: Statement) -> Iterator[str]:
+    """Yield what is not of the statement's own account and partition."""
+    for name in (*statement.resources, *statement.principals):
+        partition = name.split(":")[1] if name.startswith("arn:") else statement.partition
+        if partition not in {statement.partition, "*"}:
+            yield (
+                f"{statement.where}: {name} is of the partition {partition}, and the stack of "
+                f"{statement.partition}. Take the partition of the stack."
+            )
+    for principal in statement.principals if statement.allows else ():
+        account = re.search(r"\b\d{12}\b", principal)
+        if account and account[0] not in {statement.account, *ACCOUNTS_OF_AWS}:
+            yield (
+                f"{statement.where}: It lets {principal} in, which is another account. Let its "
+                "people take a role of this one, or use a bucket or key of theirs."
+            )
 
 
 def known_actions(pattern: str) -> dict[str, Mapping[str, Any]]:

@@ -34,6 +34,10 @@ class Statement:
     excludes_resources: bool
     """Whether ``resources`` are those that the statement is *not* about."""
     conditions: Conditions
+    principals: tuple[str, ...]
+    """Whom a policy of a resource or role is about, as far as they are of IAM."""
+    account: str
+    partition: str
 
     @property
     def environment(self) -> str:
@@ -104,7 +108,16 @@ def _statement(
             }
             for operator, keys in raw.get("Condition", {}).items()
         },
+        principals=tuple(resolution.text(value, stack) for value in _principals(raw)),
+        account=resolution.stacks[stack].account,
+        partition=resolution.stacks[stack].partition,
     )
+
+
+def _principals(raw: Mapping[str, Any]) -> list[Any]:
+    principal = raw.get("Principal", [])
+    # Services and federations are no principals of IAM.
+    return _listed(principal.get("AWS", []) if isinstance(principal, Mapping) else principal)
 
 
 def _kind(resource_type: str, name: str) -> PolicyKind:

@@ -9,7 +9,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 
-from llm_constructs.template_rules import RULES
+from llm_constructs.template_rules import RULES, violations_of
 from stacks.checks import add_checks
 
 LUSTRE = "AWS::FSx::FileSystem"
@@ -21,6 +21,7 @@ def lustre(capacity: object = 2400, version: str = "2.15", **settings: Any) -> d
         "FileSystemType": "LUSTRE",
         "FileSystemTypeVersion": version,
         "StorageCapacity": capacity,
+        "KmsKeyId": "key",
         "LustreConfiguration": {**PERSISTENT, **settings},
     }
 
@@ -39,7 +40,7 @@ def violations(kind: str, properties: dict[str, Any]) -> list[str]:
 
 WIDGET = {"type": "text", "properties": {"markdown": "x"}}
 
-WRONG = {
+WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "size": (LUSTRE, lustre(3600), "StorageCapacity: .* nearest: 2400 or 4800"),
     "type": (LUSTRE, lustre(DeploymentType="PERSISTENT_9"), "LustreConfiguration.DeploymentType"),
     "no type": (
@@ -97,6 +98,67 @@ WRONG = {
     ),
 }
 
+ANYBODY = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "kms:*"}]}
+SOMEBODY = {"Statement": [{**ANYBODY["Statement"][0], "Condition": {"Bool": {"a": "b"}}}]}
+LOAD_BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+CLUSTER = {
+    "Version": "1.36",
+    "EncryptionConfig": [{}],
+    "ResourcesVpcConfig": {"EndpointPublicAccess": False},
+}
+LAUNCH = {"MetadataOptions": {"HttpTokens": "required"}}
+
+WRONG |= {
+    "clear lustre": (LUSTRE, {**lustre(), "KmsKeyId": None}, "KmsKeyId: .* a key of AWS's"),
+    "no such version": ("AWS::EKS::Cluster", {**CLUSTER, "Version": "1.19"}, "Version: '1.19'"),
+    "clear secrets": ("AWS::EKS::Cluster", {**CLUSTER, "EncryptionConfig": []}, "etcd"),
+    "public API server": (
+        "AWS::EKS::Cluster",
+        {**CLUSTER, "ResourcesVpcConfig": {}},
+        "EndpointPublicAccess: Everybody",
+    ),
+    "no such type": (
+        "AWS::EKS::Nodegroup",
+        {"InstanceTypes": ["m7g.huge"]},
+        "InstanceTypes: The catalogue has no m7g.huge",
+    ),
+    "variable": (
+        "AWS::Lambda::Function",
+        {"Environment": {"Variables": {"1_KEY": "x"}}},
+        "Environment.Variables.1_KEY: Lambda takes",
+    ),
+    "month": (
+        "AWS::Scheduler::Schedule",
+        {"ScheduleExpression": "at(2027-13-11T11:30:00)"},
+        "ScheduleExpression: .* is neither",
+    ),
+    "fields": ("AWS::Events::Rule", {"ScheduleExpression": "cron(0 25 * *)"}, "is neither"),
+    "rate": ("AWS::Events::Rule", {"ScheduleExpression": "rate(0 days)"}, "is neither"),
+    "words": ("AWS::Events::Rule", {"ScheduleExpression": "every day"}, "is neither"),
+    "clear table": ("AWS::DynamoDB::Table", {"SSESpecification": {}}, "KMSMasterKeyId: A key of"),
+    "clear queue": ("AWS::SQS::Queue", {}, "KmsMasterKeyId"),
+    "clear bucket": ("AWS::S3::Bucket", {}, "BucketEncryption"),
+    "clear disk": (
+        "AWS::EC2::LaunchTemplate",
+        {"LaunchTemplateData": {**LAUNCH, "BlockDeviceMappings": [{"Ebs": {}}]}},
+        "BlockDeviceMappings.0.Ebs.Encrypted: The disk",
+    ),
+    "metadata": ("AWS::EC2::LaunchTemplate", {"LaunchTemplateData": {}}, "HttpTokens: One request"),
+    "key of anybody": ("AWS::KMS::Key", {"KeyPolicy": ANYBODY}, "KeyPolicy.Statement.0.Principal"),
+    "queue of anybody": (
+        "AWS::SQS::QueuePolicy",
+        {"PolicyDocument": {"Statement": {"Effect": "Allow", "Principal": "*"}}},
+        "PolicyDocument.Statement.0.Principal: Everybody",
+    ),
+    "open method": (
+        "AWS::ApiGateway::Method",
+        {"HttpMethod": "ANY", "AuthorizationType": "NONE"},
+        "AuthorizationType: Nobody is asked",
+    ),
+    "open address": ("AWS::Lambda::Url", {"AuthType": "NONE"}, "AuthType: Everybody"),
+    "impatient": (LOAD_BALANCER, {}, "may be silent for 60 s"),
+}
+
 
 @pytest.mark.parametrize("mistake", WRONG)
 def test_a_mistake_is_told_with_its_place(mistake: str) -> None:
@@ -135,6 +197,39 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
+GOOD |= {
+    "scratch": (
+        LUSTRE,
+        {
+            "FileSystemType": "LUSTRE",
+            "FileSystemTypeVersion": "2.15",
+            "StorageCapacity": 1200,
+            "LustreConfiguration": {"DeploymentType": "SCRATCH_2"},
+        },
+    ),
+    "cluster": ("AWS::EKS::Cluster", CLUSTER),
+    "API server for some": (
+        "AWS::EKS::Cluster",
+        {**CLUSTER, "ResourcesVpcConfig": {"PublicAccessCidrs": ["192.0.2.0/24"]}},
+    ),
+    "types": ("AWS::EKS::Nodegroup", {"InstanceTypes": ["m7g.large", {"Ref": "Type"}]}),
+    "variables": ("AWS::Lambda::Function", {"Environment": {"Variables": {"A_1": "x"}}}),
+    "moment": ("AWS::Scheduler::Schedule", {"ScheduleExpression": "at(2027-01-11T11:30:00)"}),
+    "cron": ("AWS::Events::Rule", {"ScheduleExpression": "cron(0 3 ? * SUN *)"}),
+    "hourly": ("AWS::Events::Rule", {"ScheduleExpression": "rate(1 hour)"}),
+    "event": ("AWS::Events::Rule", {"EventPattern": {}}),
+    "table": ("AWS::DynamoDB::Table", {"SSESpecification": {"KMSMasterKeyId": {"Ref": "Key"}}}),
+    "disk": (
+        "AWS::EC2::LaunchTemplate",
+        {"LaunchTemplateData": {**LAUNCH, "BlockDeviceMappings": [{"Ebs": {"Encrypted": True}}]}},
+    ),
+    "key of some": ("AWS::KMS::Key", {"KeyPolicy": SOMEBODY}),
+    "policy not yet known": ("AWS::KMS::Key", {"KeyPolicy": {"Ref": "Policy"}}),
+    "open reading": ("AWS::ApiGateway::Method", {"HttpMethod": "GET", "AuthorizationType": "NONE"}),
+    "address": ("AWS::Lambda::Url", {"AuthType": "AWS_IAM"}),
+    "network load balancer": (LOAD_BALANCER, {"Type": "network"}),
+}
+
 
 @pytest.mark.parametrize("case", GOOD)
 def test_what_is_right_or_not_yet_known_passes(case: str) -> None:
@@ -157,3 +252,25 @@ def test_a_violation_fails_the_synthesis(tmp_path: Path) -> None:
     assert ours["conclusion"] == "failure"
     assert violation["ruleName"] == "LegalFileSystem"
     assert violation["violatingConstructs"][0]["constructPath"] == "Test/FileSystem"
+
+
+def bucket(*keys: str) -> dict[str, Any]:
+    tags = [{"Key": key, "Value": "x"} for key in keys]
+    return {"Type": "AWS::S3::Bucket", "Properties": {"BucketEncryption": {"a": 1}, "Tags": tags}}
+
+
+def test_a_resource_without_the_tags_of_the_others_is_told() -> None:
+    resources = {"A": bucket("owner", "layer"), "B": bucket("owner", "layer"), "C": bucket("layer")}
+    ((logical_id, kind, violation),) = violations_of(resources)
+    assert (logical_id, kind) == ("C", "AWS::S3::Bucket")
+    assert violation.reason == "It lacks owner, which the others have."
+
+
+def test_names_of_single_resources_and_untagged_templates_are_no_mistake() -> None:
+    named = [{"Key": "Name", "Value": "a"}]
+    resources = {
+        "A": {"Type": "AWS::EC2::VPC", "Properties": {"Tags": named}},
+        "B": {"Type": "AWS::EC2::VPC", "Properties": {"Tags": [{**named[0], "Value": "b"}]}},
+        "C": {"Type": "AWS::EC2::VPC"},
+    }
+    assert list(violations_of(resources)) == []

@@ -114,6 +114,20 @@ def test_a_mistake_is_told(mistake: str) -> None:
     assert expected.replace("\\", "") in found
 
 
+OTHER = "arn:aws:iam::999999999999:root"
+OF_LOAD_BALANCERS = "arn:aws:iam::033677994240:root"
+
+
+def test_another_account_and_another_partition_are_told() -> None:
+    let_in = {"Principal": {"AWS": [OTHER, OF_LOAD_BALANCERS]}}
+    found = of(allow("s3:GetObject", **let_in), kind="AWS::S3::BucketPolicy")
+    assert ["lets arn:aws:iam::999999999999:root in" in each for each in audit.problems(found)] == [
+        True
+    ]
+    (problem,) = audit.problems(of(allow("s3:GetObject", "arn:aws-cn:s3:::bucket/*")))
+    assert "is of the partition aws-cn, and the stack of aws" in problem
+
+
 RIGHT = {
     "objects": allow("s3:GetObject"),
     "a wildcard of actions": allow("s3:GetObject*"),

@@ -1,0 +1,1 @@
+"""Mistakes planted into what is right, and which check finds each."""

@@ -1,0 +1,127 @@
+"""Kubernetes objects that the API server refuses, or that never run."""
+
+from dataclasses import replace
+from typing import Any
+
+from ops.kubernetes.contents import ClusterContents
+from tests.faults.fault import ObjectFault
+
+
+def _pod(body: Any) -> Any:
+    return body["spec"]["template"]["spec"]
+
+
+def _hungry(body: Any) -> None:
+    _pod(body)["containers"][0]["resources"]["requests"]["cpu"] = "1000"
+
+
+def _untolerating(body: Any) -> None:
+    _pod(body)["tolerations"] = []
+
+
+def _unknown_disruption(body: Any) -> None:
+    body["spec"]["disruption"]["consolidationPolicy"] = "Whenever"
+
+
+def _misspelt_replicas(body: Any) -> None:
+    body["spec"]["maxReplicas"] = body["spec"].pop("maxReplicaCount", 1)
+
+
+def _other_selector(body: Any) -> None:
+    body["spec"]["selector"] = {"app": "nobody"}
+
+
+def _unknown_account(body: Any) -> None:
+    _pod(body)["serviceAccountName"] = "nobody"
+
+
+def _no_associations(contents: ClusterContents) -> ClusterContents:
+    return replace(contents, associations=frozenset())
+
+
+def _other_target(body: Any) -> None:
+    body["spec"]["scaleTargetRef"]["name"] = "nobody"
+
+
+def _other_class(body: Any) -> None:
+    body["spec"]["template"]["spec"]["nodeClassRef"]["name"] = "nobody"
+
+
+def _words_for_replicas(body: Any) -> None:
+    body["spec"]["minAvailable"] = []
+
+
+OBJECT_FAULTS = (
+    ObjectFault(
+        name="a pod that asks for more processors than any node has",
+        why="It waits for ever, and the model never answers.",
+        environment="prod",
+        kind="Deployment",
+        change=_hungry,
+    ),
+    ObjectFault(
+        name="a pod without the toleration that its nodes ask for",
+        why="It waits for ever beside free accelerators.",
+        environment="prod",
+        kind="Deployment",
+        change=_untolerating,
+    ),
+    ObjectFault(
+        name="a NodePool with an unknown policy",
+        why="Karpenter refuses it, and no node comes.",
+        environment="prod",
+        kind="NodePool",
+        change=_unknown_disruption,
+        needs_crds=True,
+    ),
+    ObjectFault(
+        name="a ScaledObject with a misspelt field",
+        why="KEDA ignores it, and the model scales past its limit.",
+        environment="prod",
+        kind="ScaledObject",
+        change=_misspelt_replicas,
+        needs_crds=True,
+    ),
+    ObjectFault(
+        name="a NodePool whose class of nodes is not there",
+        why="Karpenter brings no node.",
+        environment="prod",
+        kind="NodePool",
+        change=_other_class,
+    ),
+    ObjectFault(
+        name="a ScaledObject for a model that is not there",
+        why="The model keeps one copy whatever waits.",
+        environment="prod",
+        kind="ScaledObject",
+        change=_other_target,
+    ),
+    ObjectFault(
+        name="service accounts without a role",
+        why="Their pods run and are refused by AWS at the first call.",
+        environment="prod",
+        kind="",
+        change=_no_associations,
+    ),
+    ObjectFault(
+        name="a service whose selector matches no pod",
+        why="Every call is answered with 503.",
+        environment="prod",
+        kind="Service",
+        change=_other_selector,
+    ),
+    ObjectFault(
+        name="a pod with an account that is not there",
+        why="It is never made.",
+        environment="prod",
+        kind="Deployment",
+        change=_unknown_account,
+    ),
+    ObjectFault(
+        name="a budget of disruption with a list for a number",
+        why="The API server refuses it.",
+        environment="prod",
+        kind="PodDisruptionBudget",
+        change=_words_for_replicas,
+    ),
+)
