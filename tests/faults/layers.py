@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cfnlint import ConfigMixIn
-from cfnlint.decode import decode_str
-from cfnlint.runner import Runner
+from cfnlint import ConfigMixIn  # type: ignore[import-untyped]
+from cfnlint.decode import decode_str  # type: ignore[import-untyped]
+from cfnlint.runner import Runner  # type: ignore[import-untyped]
 
 from config import ConfigError, load
 from config.loading import DIRECTORY
