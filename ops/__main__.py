@@ -17,6 +17,7 @@ from ops.capacity import command as capacity
 from ops.diff import diff
 from ops.documents import docs
 from ops.fabric.command import fabric
+from ops.fine_tuning.command import fine_tune
 from ops.kubernetes.command import kubernetes
 from ops.local.command import app as local
 from ops.preflight.command import preflight
@@ -38,6 +39,7 @@ app.command()(preflight)
 app.command()(price)
 app.add_typer(capacity.app, name="capacity")
 app.command()(fabric)
+app.command("fine-tune")(fine_tune)
 app.add_typer(keys.app, name="keys")
 app.add_typer(usage.app, name="usage")
 app.add_typer(local, name="local")

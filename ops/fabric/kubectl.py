@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ops.fabric.objects import KubernetesObject
+from ops.fabric.whole_node import KubernetesObject
 
 
 class ClusterError(Exception):

@@ -39,11 +39,7 @@ def fabric_nodes(
 
     Raises :class:`SpecificationError` where the environment has no such nodes, or too few of them.
     """
-    candidates = _candidates(environment, instance_type)
-    if name is None and len(candidates) == 1:
-        (chosen,) = candidates
-    else:
-        chosen = _named(candidates, name)
+    chosen = named_nodes(environment, name, instance_type)
     if not LEAST_NODES <= count <= chosen.most:
         raise _refused(
             "nodes",
@@ -55,6 +51,19 @@ def fabric_nodes(
             else "Let it have more nodes, or choose others.",
         )
     return chosen
+
+
+def named_nodes(
+    environment: Environment, name: str | None, instance_type: str | None = None
+) -> FabricNodes:
+    """Return the nodes of the pool or reserved group ``name``, however many there may be.
+
+    Raises :class:`SpecificationError` where the environment has no such nodes.
+    """
+    candidates = _candidates(environment, instance_type)
+    if name is None and len(candidates) == 1:
+        return candidates[0]
+    return _named(candidates, name)
 
 
 def _candidates(environment: Environment, instance_type: str | None) -> list[FabricNodes]:
@@ -137,4 +146,4 @@ def _named(candidates: Iterable[FabricNodes], name: str | None) -> FabricNodes:
 
 
 def _refused(field: str, value: object, reason: str, remedy: str) -> SpecificationError:
-    return SpecificationError("fabric", [Problem(field, value, reason, remedy)])
+    return SpecificationError("nodes over EFA", [Problem(field, value, reason, remedy)])

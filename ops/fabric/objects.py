@@ -3,17 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from llm_constructs.specs.instance_type import DEVICE_RESOURCES, EFA_RESOURCE, DeviceKind
+from llm_constructs.specs.instance_type import DeviceKind
 from ops.fabric.nodes import FabricNodes
-
-KubernetesObject = dict[str, Any]
-"""An object as Kubernetes' API takes it."""
+from ops.fabric.whole_node import (
+    EFA_ENVIRONMENT,
+    PORT,
+    KubernetesObject,
+    meeting_point,
+    placement,
+    resources,
+)
 
 PROGRAM: Final = Path(__file__).parent / "all_reduce.py"
-PORT: Final = 29500
-"""Where the ranks meet: torchrun's default."""
 
 BACKENDS: Final[Mapping[DeviceKind, str]] = {
     DeviceKind.NVIDIA: "nccl",
@@ -30,29 +33,15 @@ NVIDIA_IMAGE: Final = "public.ecr.aws/deep-learning-containers/pytorch:2.12-cu13
 https://github.com/aws/deep-learning-containers
 """
 
-EFA_HUGE_PAGES: Final = "5120Mi"
-"""Of 2 MiB, which libfabric's EFA provider takes its buffers from.
-
-https://docs.aws.amazon.com/eks/latest/userguide/node-efa.html
-"""
-
-MEMORY_SHARE: Final = 0.5
-"""Of a node's allocatable memory, which leaves room for DaemonSets and is far more than needed."""
-
-CPU_SHARE: Final = 0.5
+SHARE: Final = 0.5
+"""Of a node's allocatable memory and processors, which leaves room and is far more than needed."""
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
-    # A provider other than EFA is an error, and no second choice.
-    # https://ofiwg.github.io/libfabric/main/man/fi_efa.7.html
-    "FI_PROVIDER": "efa",
-    # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-start-nccl.html
-    "FI_EFA_FORK_SAFE": "1",
+    **EFA_ENVIRONMENT,
     # Which transport each channel takes.
     # https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html
     "NCCL_DEBUG": "INFO",
     "NCCL_DEBUG_SUBSYS": "INIT,NET",
-    "NCCL_SOCKET_IFNAME": "^lo,docker",
-    "PYTHONUNBUFFERED": "1",
 }
 
 
@@ -72,7 +61,7 @@ class FabricRun:
 
 def objects(run: FabricRun) -> Sequence[KubernetesObject]:
     """Return what the run needs in the cluster, in the order in which it is made."""
-    return (_program(run), _service(run), _job(run))
+    return (_program(run), meeting_point(_metadata(run), _labels(run)), _job(run))
 
 
 def _metadata(run: FabricRun) -> KubernetesObject:
@@ -93,21 +82,6 @@ def _program(run: FabricRun) -> KubernetesObject:
         "kind": "ConfigMap",
         "metadata": _metadata(run),
         "data": {PROGRAM.name: PROGRAM.read_text(encoding="utf-8")},
-    }
-
-
-def _service(run: FabricRun) -> KubernetesObject:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": _metadata(run),
-        "spec": {
-            "clusterIP": "None",
-            "selector": _labels(run),
-            # Ranks look for the first pod before anything says that it is ready.
-            "publishNotReadyAddresses": True,
-            "ports": [{"name": "rendezvous", "port": PORT}],
-        },
     }
 
 
@@ -144,11 +118,7 @@ def _pod(run: FabricRun) -> KubernetesObject:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-        "nodeSelector": dict(run.nodes.selector),
-        "tolerations": [
-            {"key": taint.key, "operator": "Exists", "effect": taint.effect}
-            for taint in run.nodes.taints
-        ],
+        **placement(run.nodes),
         "containers": [_container(run)],
         "volumes": [
             {"name": "program", "configMap": {"name": run.name}},
@@ -180,7 +150,7 @@ def _container(run: FabricRun) -> KubernetesObject:
                 "FABRIC_ITERATIONS": str(run.iterations),
             }.items()
         ],
-        "resources": _resources(run),
+        "resources": resources(run.nodes, SHARE),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -190,16 +160,3 @@ def _container(run: FabricRun) -> KubernetesObject:
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  # The pod's own.
         ],
     }
-
-
-def _resources(run: FabricRun) -> KubernetesObject:
-    row = run.nodes.row
-    allocatable = row.allocatable()
-    counted = {
-        DEVICE_RESOURCES[row.device_kind]: str(row.accelerator_count),
-        EFA_RESOURCE: str(run.nodes.efa_devices),
-        "hugepages-2Mi": EFA_HUGE_PAGES,
-        "memory": f"{int(allocatable.memory_mib * MEMORY_SHARE)}Mi",
-    }
-    requests = {**counted, "cpu": f"{int(allocatable.cpu_millis * CPU_SHARE)}m"}
-    return {"requests": requests, "limits": counted}

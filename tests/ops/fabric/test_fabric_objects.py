@@ -10,7 +10,8 @@ from config.loading import load
 from llm_constructs.specs.problem import SpecificationError
 from ops.__main__ import app
 from ops.fabric.nodes import FabricNodes, fabric_nodes
-from ops.fabric.objects import FabricRun, KubernetesObject, objects
+from ops.fabric.objects import FabricRun, objects
+from ops.fabric.whole_node import KubernetesObject
 from tests.assembly import Assembly
 
 NEURON_IMAGE = "public.ecr.aws/neuron/pytorch-training-neuronx:2.7.0"

@@ -1,0 +1,1 @@
+"""The fine-tuning job as Kubernetes objects: ``python -m ops fine-tune``."""
