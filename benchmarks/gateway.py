@@ -185,6 +185,7 @@ class Unlimited:
 def serve(threads: int) -> None:
     """Serve the real application, with its log and redaction, over governance without a store."""
     from gateway.app import GatewayApplication, Parts
+    from gateway.backends import Backends
     from gateway.bedrock import create_client
     from gateway.breaker import CircuitBreaker
     from gateway.catalogue import Catalogue
@@ -201,10 +202,9 @@ def serve(threads: int) -> None:
     journal = GovernedJournal(catalogue, RequestLog(Redactors(governance)), Telemetry("bench"))
     chat = ChatService(
         catalogue=catalogue,
-        client=create_client(read_timeout_seconds=60, connections=threads),
+        backends=Backends(create_client(read_timeout_seconds=60, connections=threads), none, None),
         ledger=governance,
         journal=journal,
-        guardrail=None,
         timeouts=Timeouts(),
         breaker=CircuitBreaker(),
         tracing=Tracing({}),
@@ -221,6 +221,7 @@ def serve(threads: int) -> None:
         oidc=None,
         guardrail=None,
         log_guardrail=None,
+        server_keys={},
         timeouts=Timeouts(),
         largest_body=1_000_000,
         host="127.0.0.1",

@@ -25,6 +25,7 @@ from llm_constructs.specs.hyperpod_site import HyperPodSite
 from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.specs.karpenter_pool import KarpenterPool
 from llm_constructs.specs.lustre import LustreVolume
+from llm_constructs.specs.model_offer import check_served
 from llm_constructs.specs.model_placement import ModelPlacement
 from llm_constructs.specs.network import (
     Capability,
@@ -248,7 +249,7 @@ class Environment(_Table):
     training: HyperPod | None = None
     """A SageMaker HyperPod cluster. Left out: none."""
     gateway: Gateway | None = None
-    """The OpenAI-compatible API in front of Bedrock. Left out: no gateway."""
+    """The OpenAI-compatible API in front of Bedrock and `[serving]`. Left out: no gateway."""
     observability: Observability | None = None
     """Dashboards, alarms and whom they tell. Left out: nobody is told of anything."""
     governance: Governance | None = None
@@ -592,6 +593,13 @@ class Environment(_Table):
         if self.gateway is None:
             return
         self.gateway.check_residency(problems, self.jurisdiction, field="gateway.models")
+        servers = self.serving.models if self.serving else ()
+        check_served(
+            problems,
+            self.gateway.models,
+            {server.name: server for server in servers},
+            field="gateway.models",
+        )
         nat = self.network.vpc.nat_gateways if self.network.vpc else None
         problems.require(
             self.gateway.oidc is None or nat not in (NatGateways.CLOSED, NatGateways.NONE),

@@ -1,5 +1,6 @@
 """The gateway stack: changes daily; its tables and secrets stay."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from llm_constructs.data_retention import DataRetention
 from llm_constructs.function_asset import FunctionSource, build
 from llm_constructs.gateway_api import GatewayDomain
 from llm_constructs.invocation_logging import InvocationLogging
+from llm_constructs.model_endpoint import ModelEndpoint
 from llm_constructs.network import Network
 from llm_constructs.specs.gateway import Gateway
 from llm_constructs.specs.gateway_service import ContainerService
@@ -48,13 +50,20 @@ brings a library for cryptography several times its own size."""
 
 
 class GatewayStack(Layer):
-    """The environment's API in front of Bedrock, as ``gateway``.
+    """The environment's API in front of Bedrock and its own models, as ``gateway``.
 
+    ``endpoints`` are the models that the serving stack has, by name.
     The outputs are what ``python -m ops keys`` and ``usage`` look for.
     """
 
     def __init__(
-        self, scope: Construct, *, environment: Environment, network: Network, gateway: Gateway
+        self,
+        scope: Construct,
+        *,
+        environment: Environment,
+        network: Network,
+        gateway: Gateway,
+        endpoints: Mapping[str, ModelEndpoint] | None = None,
     ) -> None:
         super().__init__(
             scope,
@@ -79,6 +88,7 @@ class GatewayStack(Layer):
                 if gateway.private
                 else _domain(gateway.domain_prefix, environment.network.domain, network)
             ),
+            endpoints=endpoints,
             removal_policy=self.removal_policy,
         )
         self._set_account_up(gateway)

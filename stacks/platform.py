@@ -79,8 +79,9 @@ def add_stacks(app: cdk.App, environment: Environment) -> None:
             data=data,
             eks=eks,
         )
+    serving = None
     if environment.serving is not None and eks is not None:
-        ServingStack(
+        serving = ServingStack(
             app,
             environment=environment,
             network=network,
@@ -97,7 +98,13 @@ def add_stacks(app: cdk.App, environment: Environment) -> None:
             curation=environment.curation,
         )
     if environment.gateway is not None:
-        GatewayStack(app, environment=environment, network=network, gateway=environment.gateway)
+        GatewayStack(
+            app,
+            environment=environment,
+            network=network,
+            gateway=environment.gateway,
+            endpoints=serving.endpoints if serving else None,
+        )
     _add_governance(app, environment, data)
     # Last: it watches every stack that the environment has got by now.
     _add_observability(app, environment)

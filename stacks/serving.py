@@ -8,6 +8,7 @@ from constructs import Construct
 
 from config import Environment
 from llm_constructs.encryption import CustomerKey
+from llm_constructs.model_endpoint import ModelEndpoint
 from llm_constructs.model_server_alarms import pascal_case
 from llm_constructs.nag import acknowledge
 from llm_constructs.network import Network
@@ -16,7 +17,7 @@ from llm_constructs.specs.data_lake import LakeArea
 from llm_constructs.specs.model_server import ModelServer
 from llm_constructs.specs.problem import Problem, SpecificationError
 from llm_constructs.specs.serving import Serving
-from llm_constructs.vllm_server import ModelEndpoint, ServingSite, VllmServer
+from llm_constructs.vllm_server import ServingSite, VllmServer
 from stacks.layer import Layer
 
 if TYPE_CHECKING:

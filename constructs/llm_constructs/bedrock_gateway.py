@@ -33,10 +33,12 @@ from llm_constructs.gateway_service import GatewayService
 from llm_constructs.gateway_signals import describe_signals
 from llm_constructs.gateway_tables import GatewayTables
 from llm_constructs.guardrail import Guardrail
+from llm_constructs.model_endpoint import ModelEndpoint
 from llm_constructs.private_function import FunctionShape, PrivateFunction
 from llm_constructs.specs.gateway import DEFAULT_PLAN, Gateway, OidcProvider, WebAdapterLayer
 from llm_constructs.specs.gateway_service import ContainerService
 from llm_constructs.specs.guardrail import GuardrailSettings, masking_only
+from llm_constructs.specs.problem import Problems
 from llm_constructs.versioned_secret import VersionedKeySecret
 
 FUNCTION_TIMEOUT = Duration.minutes(15)
@@ -74,7 +76,10 @@ class BedrockGateway(Construct):
     ``alias`` the version of the function that is in use, ``tables`` and ``pepper`` are what keys
     are administered with, ``guardrail`` is what every chat call passes, ``alarms``, ``signals`` and
     ``queries`` say what to watch. Data and keys follow ``removal_policy``. A private API accepts
-    calls from ``vpc_cidr``, by default the range that ``vpc`` knows.
+    calls from ``vpc_cidr``, by default the range that ``vpc`` knows. ``endpoints`` are the models
+    that the environment serves, by name; those that aliases lead to are called as well.
+
+    Raises :class:`~llm_constructs.specs.problem.SpecificationError` for an alias without endpoint.
     """
 
     def __init__(
@@ -88,10 +93,12 @@ class BedrockGateway(Construct):
         vpc: ec2.IVpc,
         vpc_cidr: str | None = None,
         domain: GatewayDomain | None = None,
+        endpoints: Mapping[str, ModelEndpoint] | None = None,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         super().__init__(scope, construct_id)
         self._gateway = gateway
+        self._endpoints = _chosen(gateway, endpoints or {})
         self._vpc = vpc
         self._removal_policy = removal_policy
         self.key = CustomerKey(
@@ -116,6 +123,7 @@ class BedrockGateway(Construct):
             pseudonyms=pseudonyms,
             guardrail=self.guardrail,
             log_guardrail=self._make_log_guardrail(),
+            endpoints=tuple(self._endpoints.values()),
         )
         self._function = self._make_application(code.application)
         self.alias = self._function.function.add_alias(ALIAS)
@@ -196,7 +204,7 @@ class BedrockGateway(Construct):
             ),
             environment={
                 **self._application.environment(),
-                "GATEWAY_MODELS": self._gateway.catalogue_text(),
+                "GATEWAY_MODELS": self._gateway.catalogue_text(self._base_urls),
                 "GATEWAY_PEPPER_SECRET": self.pepper.secret_arn,
                 **_oidc_environment(self._gateway.oidc, prefix="GATEWAY_"),
             },
@@ -219,6 +227,10 @@ class BedrockGateway(Construct):
             target=route53.RecordTarget.from_alias(targets.LoadBalancerTarget(made.load_balancer)),
         )
         return made
+
+    @property
+    def _base_urls(self) -> Mapping[str, str]:
+        return {name: endpoint.base_url for name, endpoint in self._endpoints.items()}
 
     def _clients(self, service: ContainerService) -> list[ec2.IConnectable]:
         groups = (
@@ -323,7 +335,8 @@ class BedrockGateway(Construct):
         with tempfile.TemporaryDirectory() as name:
             file = Path(name, CATALOGUE_PATH)
             file.parent.mkdir()
-            file.write_text(json.dumps(self._gateway.catalogue(), sort_keys=True, indent=1))
+            catalogue = self._gateway.catalogue(self._base_urls)
+            file.write_text(json.dumps(catalogue, sort_keys=True, indent=1))
             return lambda_.LayerVersion(
                 self,
                 "Catalogue",
@@ -345,6 +358,23 @@ class BedrockGateway(Construct):
             function_throttles=self.alias.metric_throttles(period=minute),
             authorizer_errors=self._authorizer.function.metric_errors(period=minute),
         )
+
+
+def _chosen(
+    gateway: Gateway, endpoints: Mapping[str, ModelEndpoint]
+) -> Mapping[str, ModelEndpoint]:
+    """Return the endpoints that aliases lead to."""
+    problems = Problems("gateway")
+    for name in gateway.served_models:
+        problems.require(
+            name in endpoints,
+            "models.served_by",
+            name,
+            "No endpoint of this name was given.",
+            f"Choose from {', '.join(endpoints) or 'nothing'}.",
+        )
+    problems.raise_if_any()
+    return {name: endpoints[name] for name in gateway.served_models}
 
 
 def _web_adapter_environment() -> Mapping[str, str]:

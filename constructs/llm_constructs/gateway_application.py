@@ -1,6 +1,6 @@
 """What the gateway's application is told and may do, wherever it runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_cdk import aws_iam as iam
@@ -9,6 +9,7 @@ from constructs import Construct
 from llm_constructs.gateway_tables import GatewayTables
 from llm_constructs.guardrail import Guardrail
 from llm_constructs.model_access import grant_models
+from llm_constructs.model_endpoint import ModelEndpoint
 from llm_constructs.nag import acknowledge
 from llm_constructs.specs.gateway import Gateway
 from llm_constructs.versioned_secret import VersionedKeySecret
@@ -22,7 +23,8 @@ application settles what the answer cost."""
 class GatewayApplication:
     """One application, in a function or a container, on the same tables, secrets and models.
 
-    ``log_guardrail`` masks the request log a second time, where there is one.
+    ``log_guardrail`` masks the request log a second time, where there is one. ``endpoints`` are the
+    environment's own models that the gateway offers.
     """
 
     gateway: Gateway
@@ -31,6 +33,7 @@ class GatewayApplication:
     pseudonyms: VersionedKeySecret
     guardrail: Guardrail
     log_guardrail: Guardrail | None
+    endpoints: Sequence[ModelEndpoint] = ()
 
     def environment(self) -> dict[str, str]:
         """Return the variables that are the same everywhere.
@@ -47,6 +50,7 @@ class GatewayApplication:
             "GATEWAY_GUARDRAIL_VERSION": self.guardrail.version,
             "GATEWAY_DEADLINE_SECONDS": str(DEADLINE_SECONDS),
             **self._log_guardrail_environment(),
+            **self._server_environment(),
         }
 
     def grant(self, role: iam.Role, *, scope: Construct) -> None:
@@ -66,7 +70,15 @@ class GatewayApplication:
             reason="DynamoDB asks both variants of each action of whoever writes to a table that "
             "a customer's key encrypts. They are allowed on the gateway's own key only.",
         )
+        for endpoint in self.endpoints:
+            endpoint.grant_call(role)
         grant_models(role, scope=scope, gateway=self.gateway, guardrail=self.guardrail)
+
+    def _server_environment(self) -> Mapping[str, str]:
+        if not self.endpoints:
+            return {}
+        pairs = (f"{endpoint.model}={endpoint.api_key.secret_arn}" for endpoint in self.endpoints)
+        return {"GATEWAY_SERVER_KEYS": ",".join(pairs)}
 
     def _log_guardrail_environment(self) -> Mapping[str, str]:
         if self.log_guardrail is None:

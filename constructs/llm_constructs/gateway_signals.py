@@ -233,6 +233,7 @@ def _quotas(gateway: Gateway, metrics: GatewayMetrics) -> tuple[Signal, ...]:
                 label=model.alias,
             )
             for model in gateway.models
+            if model.model_id is not None
         ]
 
     return (

@@ -25,7 +25,8 @@ def grant_models(
     A profile's models may be called in the regions of its jurisdiction, and only through that
     profile: a route that AWS adds elsewhere stays closed.
     """
-    chat, embedding = gateway.of_kind(ModelKind.CHAT), gateway.of_kind(ModelKind.EMBEDDING)
+    chat = gateway.references(ModelKind.CHAT)
+    embedding = gateway.references(ModelKind.EMBEDDING)
     for reference in dict.fromkeys((*chat, *embedding)):
         for statement in _allow(scope, reference):
             grantee.add_to_principal_policy(statement)

@@ -126,7 +126,15 @@ def arguments(server: ModelServer, *, models_uri: str) -> list[str]:
             "--pipeline-parallel-size": str(server.nodes),
             "--nnodes": str(server.nodes),
         }
-    return [_model(server, models_uri), *(part for pair in values.items() for part in pair)]
+    if server.reasoning_parser is not None:
+        values["--reasoning-parser"] = server.reasoning_parser
+    # Callers pay less for what the cache held, so that they must be told.
+    switches = ["--enable-prompt-tokens-details"]
+    if server.tool_parser is not None:
+        values["--tool-call-parser"] = server.tool_parser
+        switches.append("--enable-auto-tool-choice")
+    pairs = (part for pair in values.items() for part in pair)
+    return [_model(server, models_uri), *pairs, *switches]
 
 
 def variables(server: ModelServer) -> dict[str, str]:

@@ -16,6 +16,7 @@ from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.kubectl import KubernetesObject
 from llm_constructs.load_balancer_metrics import LoadBalancerMetrics
+from llm_constructs.model_endpoint import ModelEndpoint
 from llm_constructs.model_load_balancer import ModelLoadBalancer
 from llm_constructs.model_server_alarms import describe_alarms
 from llm_constructs.model_server_pod import LEAVING_SECONDS, PodSite
@@ -60,19 +61,6 @@ class ServingSite:
     encryption_key: CustomerKey
     models: S3Location | None = None
     query_endpoint: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelEndpoint:
-    """How a program calls a model: the OpenAI API below ``base_url``.
-
-    ``model`` is the name that requests carry, and ``api_key`` the secret whose whole value is the
-    bearer token.
-    """
-
-    model: str
-    base_url: str
-    api_key: secretsmanager.ISecret
 
 
 class VllmServer(Construct):

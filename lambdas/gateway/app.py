@@ -231,7 +231,7 @@ class GatewayApplication:
             "id": alias,
             "object": "model",
             "created": self._started,
-            "owned_by": "amazon-bedrock",
+            "owned_by": "amazon-bedrock" if model.base_url is None else "self-hosted",
             "kind": model.kind,
             "capabilities": sorted(model.capabilities),
             "context_tokens": model.context_tokens,

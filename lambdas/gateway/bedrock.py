@@ -83,6 +83,10 @@ class BedrockRuntime(Protocol):
         """Return a model's own answer."""
         ...
 
+    def apply_guardrail(self, **params: Any) -> dict[str, Any]:
+        """Return a guardrail's verdict on texts."""
+        ...
+
 
 def create_client(*, read_timeout_seconds: float, connections: int) -> BedrockRuntime:
     """Create the client from the environment's region and credentials.

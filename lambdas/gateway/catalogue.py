@@ -4,6 +4,7 @@ The catalogue is a JSON document, so that a model's quirks are data and a new mo
 code. docs/gateway.md describes its fields.
 """
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -33,6 +34,12 @@ Capability = Literal[
 ]
 
 
+# What vLLM's API has no place for, or no answer to.
+NOT_SERVED: frozenset[Capability] = frozenset(
+    {"document", "guarded_images", "prompt_cache", "prompt_cache_1h", "thinking"}
+)
+
+
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Micro-USD per million tokens, so that every price is an integer."""
 
@@ -50,7 +57,11 @@ class Effort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of the catalogue."""
+    """One entry of the catalogue.
+
+    With ``base_url`` a model server answers at that address, and ``model_id`` is the name that it
+    knows the model by; otherwise Bedrock does.
+    """
 
     model_id: str
     price: Price
@@ -69,8 +80,9 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bytes_per_token: int = 2
     media_tokens: int = 5000
     cache_minimum_tokens: int = 1024
-    embedding: Literal["titan", "cohere"] = "titan"
+    embedding: Literal["titan", "cohere", "openai"] = "titan"
     dimensions: frozenset[int] = frozenset()
+    base_url: str | None = None
 
     @property
     def rates(self) -> ModelRates:
@@ -173,4 +185,15 @@ def _problems(alias: str, models: dict[str, Model]) -> list[str]:
         )
     if min(model.bytes_per_token, model.context_tokens, model.max_output_tokens) < 1:
         found.append(f"{alias}: token counts and bytes_per_token must be 1 or more.")
-    return found
+    return [*found, *_server_problems(alias, model)]
+
+
+def _server_problems(alias: str, model: Model) -> Iterator[str]:
+    is_served = model.base_url is not None
+    if model.base_url and not model.base_url.startswith(("https://", "http://127.0.0.1:")):
+        yield f"{alias}.base_url must begin with https://: a key must not be sent in the clear."
+    impossible = sorted(model.capabilities & NOT_SERVED) if is_served else []
+    if impossible:
+        yield f"{alias}.capabilities names {', '.join(impossible)}, which no model server has."
+    if model.kind == "embedding" and is_served != (model.embedding == "openai"):
+        yield f"{alias}.embedding is 'openai' for models with a base_url, and for no others."

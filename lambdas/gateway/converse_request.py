@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.catalogue import Capability, Model
+from gateway.catalogue import Model
 from gateway.conversation import Block, Conversation, Tool
 from gateway.errors import InvalidRequestError
+from gateway.model_limits import ModelLimits
 
 # https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html
 MAXIMUM_CACHE_POINTS = 4
@@ -47,23 +48,9 @@ class ConverseRequest:
     ) -> None:
         self._conversation = conversation
         self._model = model
+        self._limits = ModelLimits(conversation, model)
         self._guardrail = guardrail
         self._caller_metadata = caller_metadata
-
-    def max_tokens(self) -> int:
-        """Return the limit of output tokens, which is always sent.
-
-        Raises:
-            InvalidRequestError: the client asks for more than the model can give.
-        """
-        asked = self._conversation.max_tokens
-        if asked is not None and asked > self._model.max_output_tokens:
-            message = (
-                f"{asked} is more than this model can give. "
-                f"Use {self._model.max_output_tokens} or less."
-            )
-            raise InvalidRequestError(message, param=self._conversation.name_of("max_tokens"))
-        return asked or self._model.default_output_tokens
 
     def params(self, *, stream: bool) -> dict[str, Any]:
         """Return the call's parameters.
@@ -72,9 +59,7 @@ class ConverseRequest:
             InvalidRequestError: the model cannot do what a field asks for.
         """
         conversation = self._conversation
-        if conversation.system:
-            self._require("system", "system")
-        self._check_media()
+        self._limits.check_content()
         params: dict[str, Any] = {
             "modelId": self._model.model_id,
             "messages": self._messages(),
@@ -93,45 +78,20 @@ class ConverseRequest:
         self._cache(params)
         return params
 
-    def _require(self, capability: Capability, field_name: str) -> None:
-        if capability not in self._model.capabilities:
-            name = self._conversation.name_of(field_name)
-            message = (
-                f"The model {self._conversation.model!r} does not support {name}. "
-                "Leave it out or choose another model."
-            )
-            raise InvalidRequestError(message, param=name, code="unsupported_parameter")
-
-    def _check_media(self) -> None:
-        for message in self._conversation.messages:
-            for block in message["content"]:
-                parts = block["toolResult"]["content"] if "toolResult" in block else [block]
-                for part in parts:
-                    if "image" in part:
-                        self._require("image", "image")
-                    if "document" in part:
-                        self._require("document", "document")
-                self._check_reasoning(block)
-
-    def _check_reasoning(self, block: Block) -> None:
-        text = block.get("reasoningContent", {}).get("reasoningText")
-        if text and "signature" not in text:
-            self._require("unsigned_reasoning", "unsigned_reasoning")
-
     def _inference(self) -> dict[str, Any]:
         conversation = self._conversation
-        config: dict[str, Any] = {"maxTokens": self.max_tokens()}
+        config: dict[str, Any] = {"maxTokens": self._limits.max_tokens()}
         if conversation.temperature is not None:
-            self._require("temperature", "temperature")
+            self._limits.require("temperature", "temperature")
             if conversation.temperature > 1:
                 message = "Models on Bedrock take a temperature from 0 to 1."
                 raise InvalidRequestError(message, param=conversation.name_of("temperature"))
             config["temperature"] = conversation.temperature
         if conversation.top_p is not None:
-            self._require("top_p", "top_p")
+            self._limits.require("top_p", "top_p")
             config["topP"] = conversation.top_p
         if conversation.stop:
-            self._require("stop", "stop")
+            self._limits.require("stop", "stop")
             config["stopSequences"] = list(conversation.stop)
         return config
 
@@ -152,9 +112,7 @@ class ConverseRequest:
         return merged
 
     def _messages(self) -> list[dict[str, Any]]:
-        if not self._conversation.messages or self._conversation.messages[0]["role"] != "user":
-            message = "A conversation must start with a user message that is not blank."
-            raise InvalidRequestError(message, param=self._conversation.name_of("messages"))
+        self._limits.check_opening()
         messages = [
             {"role": message["role"], "content": list(message["content"])}
             for message in self._conversation.messages
@@ -202,12 +160,12 @@ class ConverseRequest:
                 message = "The messages hold tool calls, so the request must define the tools."
                 raise InvalidRequestError(message, param=conversation.name_of("tools"))
             return None
-        self._require("tools", "tools")
+        self._limits.require("tools", "tools")
         tools = [entry for tool in conversation.tools for entry in self._tool(tool)]
         config: dict[str, Any] = {"tools": tools}
         if conversation.tool_choice:
             if "auto" not in conversation.tool_choice:
-                self._require("tool_choice", "tool_choice")
+                self._limits.require("tool_choice", "tool_choice")
             config["toolChoice"] = conversation.tool_choice
         return config
 
@@ -219,7 +177,7 @@ class ConverseRequest:
         if tool.description:
             spec["description"] = tool.description
         if tool.strict:
-            self._require("strict_tools", "strict")
+            self._limits.require("strict_tools", "strict")
             spec["strict"] = True
         yield {"toolSpec": spec}
         if tool.cache_point:
@@ -228,56 +186,39 @@ class ConverseRequest:
     def _output_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {}
         if self._conversation.output_schema:
-            self._require("json_schema", "output_schema")
+            self._limits.require("json_schema", "output_schema")
             wanted = self._conversation.output_schema
             named = {"name": wanted.name, "description": wanted.description}
             schema = {key: value for key, value in named.items() if value}
             schema["schema"] = json.dumps(wanted.schema)
             config["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": schema}}
-        effort = self._effort()
-        if effort and effort.get("effort"):
-            config["effort"] = effort["effort"]
+        effort = self._limits.effort()
+        if effort and effort.effort:
+            config["effort"] = effort.effort
         return config
 
-    def _effort(self) -> dict[str, Any] | None:
-        asked = self._conversation.effort
-        if asked is None:
-            return None
-        if asked not in self._model.efforts:
-            offered = ", ".join(self._model.efforts) or "none: leave the field out"
-            message = f"The model has no effort {asked!r}. It offers {offered}."
-            raise InvalidRequestError(message, param=self._conversation.name_of("effort"))
-        chosen = self._model.efforts[asked]
-        return {"effort": chosen.effort, "fields": chosen.fields}
-
     def _service_tier(self) -> dict[str, str] | None:
-        tier = self._conversation.service_tier
-        if tier is None:
-            return None
-        if tier not in self._model.service_tiers:
-            offered = ", ".join(sorted(self._model.service_tiers)) or "none: leave the field out"
-            message = f"The model has no service tier {tier!r}. It offers {offered}."
-            raise InvalidRequestError(message, param=self._conversation.name_of("service_tier"))
-        return {"type": tier}
+        tier = self._limits.service_tier()
+        return None if tier is None else {"type": tier}
 
     def _additional_fields(self) -> dict[str, Any]:
         conversation = self._conversation
         fields = dict(self._model.additional_fields)
-        effort = self._effort()
+        effort = self._limits.effort()
         if effort:
-            fields.update(effort["fields"])
+            fields.update(effort.fields)
         if conversation.thinking is not None:
-            self._require("thinking", "thinking")
+            self._limits.require("thinking", "thinking")
             fields["thinking"] = conversation.thinking
         if conversation.top_k is not None:
-            self._require("top_k", "top_k")
+            self._limits.require("top_k", "top_k")
             fields["top_k"] = conversation.top_k
         if (
             conversation.sequential_tools
             and conversation.tools
             and not conversation.tools_forbidden
         ):
-            self._require("sequential_tools", "sequential_tools")
+            self._limits.require("sequential_tools", "sequential_tools")
             # Claude's own member. Beside a toolChoice its type would be given twice.
             kind = {} if conversation.tool_choice else {"type": "auto"}
             fields["tool_choice"] = {**kind, "disable_parallel_tool_use": True}
@@ -303,9 +244,9 @@ class ConverseRequest:
             message = f"There are {explicit} cache points. Use at most {MAXIMUM_CACHE_POINTS}."
             raise InvalidRequestError(message, param=self._conversation.name_of("cache_control"))
         if explicit:
-            self._require("prompt_cache", "cache_control")
+            self._limits.require("prompt_cache", "cache_control")
             if any(block.get("cachePoint", {}).get("ttl") == "1h" for block in _cacheable(params)):
-                self._require("prompt_cache_1h", "cache_control")
+                self._limits.require("prompt_cache_1h", "cache_control")
             return
         if "prompt_cache" in self._model.capabilities:
             self._cache_automatically(params)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from gateway.api.embeddings import Embedder, EmbeddingsBody, texts_of
-from gateway.bedrock import BedrockRuntime, EmbeddingCall
+from gateway.backends import Backends
 from gateway.catalogue import Catalogue
 from gateway.errors import ApiError, ThrottledError
 from gateway.governance.budget import BudgetLedger, Usage
@@ -19,14 +19,14 @@ class EmbeddingService:
         self,
         *,
         catalogue: Catalogue,
-        client: BedrockRuntime,
+        backends: Backends,
         ledger: BudgetLedger,
         journal: Journal,
         deadline_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
-        self._client = client
+        self._backends = backends
         self._accounts = Accounts(ledger)
         self._journal = journal
         self._deadline_seconds = deadline_seconds
@@ -35,7 +35,7 @@ class EmbeddingService:
     def vectors(
         self, caller: Caller, request: EmbeddingsBody, *, request_id: str
     ) -> tuple[list[list[float]], int]:
-        """Return a vector for each text, and the input tokens that Bedrock counted.
+        """Return a vector for each text, and the input tokens that were counted.
 
         Raises:
             ApiError: the request is refused, or a call failed.
@@ -62,7 +62,7 @@ class EmbeddingService:
         metadata = caller_metadata(record.caller, record.request_id)
         if request.user:
             metadata["user"] = request.user
-        embedder = Embedder(model, request, EmbeddingCall(self._client, metadata))
+        embedder = Embedder(model, request, self._backends.embed(model, metadata))
         size = sum(len(text.encode()) for text in record.prompt_texts)
         # Each text may fill the context, so that the bound of one text is no bound here.
         estimate = -(-size // model.bytes_per_token) + len(record.prompt_texts)

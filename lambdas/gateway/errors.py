@@ -138,7 +138,7 @@ class BodyTooLargeError(ApiError):
 
 
 class ThrottledError(ApiError):
-    """Bedrock asks for fewer requests or tokens."""
+    """Bedrock or a model server asks for fewer requests or tokens."""
 
     status = 429
     type = "rate_limit_error"

@@ -7,6 +7,7 @@ import botocore.session
 from botocore.config import Config
 
 from gateway.app import GatewayApplication, Parts
+from gateway.backends import Backends
 from gateway.bedrock import create_client
 from gateway.breaker import CircuitBreaker
 from gateway.embedding_service import EmbeddingService
@@ -24,6 +25,8 @@ from gateway.governance.versioned_secret import VersionedSecret
 from gateway.journal import GovernedJournal, Redactors
 from gateway.service import ChatService, Journal
 from gateway.settings import BEHIND_API_GATEWAY, Oidc, Settings
+from gateway.vllm.client import VllmClient
+from gateway.vllm.keys import ServerKeys
 
 # DynamoDB and Secrets Manager answer in milliseconds: what takes longer is better tried again.
 GOVERNANCE_TIMEOUT_SECONDS = 3
@@ -53,6 +56,7 @@ def create_application(
         read_timeout_seconds=settings.timeouts.deadline_seconds + LEASE_MARGIN_SECONDS,
         connections=settings.threads,
     )
+    backends = Backends(bedrock, _servers(settings), settings.guardrail)
     journal = _journal(settings, bedrock)
     return GatewayApplication(
         Parts(
@@ -62,23 +66,30 @@ def create_application(
             idempotency=IdempotencyStore(dynamodb, settings.ledger_table),
             chat=ChatService(
                 catalogue=settings.catalogue,
-                client=bedrock,
+                backends=backends,
                 ledger=ledger,
                 journal=journal,
-                guardrail=settings.guardrail,
                 timeouts=settings.timeouts,
                 breaker=breaker or CircuitBreaker(),
                 tracing=Tracing(os.environ),
             ),
             embeddings=EmbeddingService(
                 catalogue=settings.catalogue,
-                client=bedrock,
+                backends=backends,
                 ledger=ledger,
                 journal=journal,
                 deadline_seconds=settings.timeouts.deadline_seconds,
             ),
             largest_body=settings.largest_body,
         )
+    )
+
+
+def _servers(settings: Settings) -> VllmClient:
+    return VllmClient(
+        ServerKeys(_client("secretsmanager", settings), settings.server_keys),
+        connections=settings.threads,
+        read_timeout_seconds=settings.timeouts.deadline_seconds + LEASE_MARGIN_SECONDS,
     )
 
 

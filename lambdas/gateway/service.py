@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
 
-from gateway.bedrock import BedrockRuntime, ConverseCall
+from gateway.backends import Backends
 from gateway.breaker import COUNTED, CircuitBreaker
 from gateway.catalogue import Catalogue, Model
 from gateway.conversation import Conversation
-from gateway.converse_request import ConverseRequest, Guardrail
 from gateway.errors import (
     ApiError,
     QuotaExceededError,
@@ -260,7 +259,7 @@ class Exchange:
         self.reply.add(event)
 
     def _estimate(self) -> Usage:
-        """Return an upper bound: Bedrock counts an answer that broke off, but tells nobody."""
+        """Return an upper bound: an answer that broke off was counted, but nobody is told."""
         written = self._attempt.model.tokens_of(len(self.reply.everything.encode()))
         output = min(max(written, self._deltas), self._attempt.output_tokens)
         return Usage(self._attempt.input_tokens, output)
@@ -273,20 +272,18 @@ class ChatService:
         self,
         *,
         catalogue: Catalogue,
-        client: BedrockRuntime,
+        backends: Backends,
         ledger: BudgetLedger,
         journal: Journal,
-        guardrail: Guardrail | None,
         timeouts: Timeouts,
         breaker: CircuitBreaker,
         tracing: Tracing,
         clock: Clock = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
-        self._client = client
+        self._backends = backends
         self._accounts = Accounts(ledger)
         self._journal = journal
-        self._guardrail = guardrail
         self._timeouts = timeouts
         self._breaker = breaker
         self._tracing = tracing
@@ -359,30 +356,29 @@ class ChatService:
         self, alias: str, conversation: Conversation, record: Record, started: float, number: int
     ) -> _Attempt:
         model = self._catalogue.entry(alias)
-        request = ConverseRequest(
+        prepared = self._backends.prepare(
             conversation,
             model,
-            guardrail=self._guardrail,
             caller_metadata=caller_metadata(record.caller, record.request_id),
+            stream=record.stream,
         )
-        params = request.params(stream=record.stream)
-        input_tokens, output_tokens = model.tokens_of(*conversation.size()), request.max_tokens()
+        input_tokens = model.tokens_of(*conversation.size())
         reservation = self._accounts.reserve(
             record.caller,
             model=alias,
             input_tokens=input_tokens,
-            output_tokens=output_tokens,
+            output_tokens=prepared.max_tokens,
             # Each attempt has a lease of its own: one that was returned cannot be taken again.
             request_id=f"{record.request_id}-{number}",
         )
         deadline = started + self._timeouts.deadline_seconds
         upstream = Upstream(
-            ConverseCall(self._client, params, stream=record.stream),
+            prepared.call,
             deadline=deadline,
             heartbeat_seconds=self._timeouts.heartbeat_seconds,
             clock=self._clock,
         )
-        attempt = _Attempt(alias, model, input_tokens, output_tokens, reservation, upstream)
+        attempt = _Attempt(alias, model, input_tokens, prepared.max_tokens, reservation, upstream)
         self._begin(attempt, stream=record.stream)
         return attempt
 

@@ -34,6 +34,7 @@ class Settings:
     """What the environment says. Times are in seconds, sizes in bytes.
 
     ``guardrail`` goes with every call; ``log_guardrail`` masks the log's texts a second time.
+    ``server_keys`` names the secret with the key of each model server, by the model's name there.
     ``identity`` says who checks credentials: ``request-context`` trusts API Gateway and must be
     used behind it only; ``credentials`` checks keys and tokens in this process.
     """
@@ -48,6 +49,7 @@ class Settings:
     oidc: Oidc | None
     guardrail: Guardrail | None
     log_guardrail: Guardrail | None
+    server_keys: Mapping[str, str]
     timeouts: Timeouts
     largest_body: int
     host: str
@@ -75,6 +77,7 @@ class Settings:
             oidc=_oidc(reader),
             guardrail=_guardrail(reader, "GATEWAY_GUARDRAIL"),
             log_guardrail=_guardrail(reader, "GATEWAY_LOG_GUARDRAIL"),
+            server_keys=_server_keys(reader),
             timeouts=Timeouts(
                 deadline_seconds=reader.seconds("GATEWAY_DEADLINE_SECONDS", 840),
                 heartbeat_seconds=reader.seconds("GATEWAY_HEARTBEAT_SECONDS", 10),
@@ -85,6 +88,7 @@ class Settings:
             port=reader.number("GATEWAY_PORT", 8080),
             threads=reader.number("GATEWAY_THREADS", 16),
         )
+        _check_servers(reader, settings)
         reader.raise_problems()
         return settings
 
@@ -169,3 +173,20 @@ def _guardrail(reader: _Reader, prefix: str) -> Guardrail | None:
     if bool(identifier) != bool(version):
         reader.refuse(f"{prefix}_ID and {prefix}_VERSION belong together: set both or neither.")
     return Guardrail(identifier, version) if identifier and version else None
+
+
+def _server_keys(reader: _Reader) -> Mapping[str, str]:
+    """Read ``<model>=<secret>`` for each model server, with commas between them."""
+    pairs = [pair for pair in reader.optional("GATEWAY_SERVER_KEYS").split(",") if pair]
+    keys = {name: secret for name, _, secret in (pair.partition("=") for pair in pairs)}
+    if not all(keys) or not all(keys.values()):
+        reader.refuse("GATEWAY_SERVER_KEYS must hold model=secret, with commas between models.")
+    return keys
+
+
+def _check_servers(reader: _Reader, settings: Settings) -> None:
+    # Without a usable catalogue there is a sentence already.
+    models = settings.catalogue.entries().values() if settings.catalogue else ()
+    served = {model.model_id for model in models if model.base_url is not None}
+    for name in sorted(served - settings.server_keys.keys()):
+        reader.refuse(f"GATEWAY_SERVER_KEYS names no secret for the model server {name!r}.")

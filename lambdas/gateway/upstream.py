@@ -34,7 +34,7 @@ class _End:
 class Upstream:
     """One call, read by a thread of its own.
 
-    The reader may wait for Bedrock as long as it takes; whoever iterates gets a
+    The reader may wait for the model as long as it takes; whoever iterates gets a
     :class:`~gateway.reply.Heartbeat` after each ``heartbeat_seconds`` of silence, and the error of
     the deadline on time. The queue has no bound because the answer has: ``max_tokens``.
     """

@@ -97,7 +97,4 @@ class ModelAccessCheck:
 
 
 def _references(environment: Environment) -> tuple[ModelReference, ...]:
-    if environment.gateway is None:
-        return ()
-    parsed = (ModelReference.parse(model.model_id) for model in environment.gateway.models)
-    return tuple(dict.fromkeys(parsed))
+    return environment.gateway.references() if environment.gateway else ()

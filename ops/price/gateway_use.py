@@ -131,9 +131,12 @@ def use_quantities(
     if gateway is None:
         return
     requests = Decimal(0)
+    served = {model.alias for model in gateway.models if model.served_by is not None}
     for use in uses:
         requests += use.requests
-        yield from use.quantities(region)
+        # Nobody bills the tokens of a model on the cluster: its nodes are paid for.
+        if use.alias not in served:
+            yield from use.quantities(region)
     millions = requests / _MILLION
     gib_seconds = requests * seconds * gateway.memory_mib / _MIB_PER_GIB
     yield Quantity(PART, "API requests", "rest-api-million-requests", millions, region)

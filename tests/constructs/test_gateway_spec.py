@@ -125,8 +125,8 @@ def test_models_are_listed_by_kind_and_once() -> None:
             ModelAlias(alias="embed", model_id="amazon.titan-embed-text-v2:0"),
         )
     )
-    assert gateway.of_kind(ModelKind.CHAT) == (ModelReference("us", HAIKU),)
-    assert [m.foundation_model for m in gateway.of_kind(ModelKind.EMBEDDING)] == [
+    assert gateway.references(ModelKind.CHAT) == (ModelReference("us", HAIKU),)
+    assert [m.foundation_model for m in gateway.references(ModelKind.EMBEDDING)] == [
         "amazon.titan-embed-text-v2:0"
     ]
 

@@ -1,15 +1,14 @@
-"""What the gateway in front of Bedrock offers, and to whom."""
+"""What the gateway in front of Bedrock and the environment's own models offers, and to whom."""
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from llm_constructs.specs.data_retention import RetentionSetting
-from llm_constructs.specs.foundation_models import FOUNDATION_MODELS
 from llm_constructs.specs.gateway_service import LABEL, ContainerService
 from llm_constructs.specs.guardrail import PII_TYPES, GuardrailSettings
 from llm_constructs.specs.invocation_logging import InvocationLogs
@@ -20,11 +19,11 @@ from llm_constructs.specs.model import (
     Price,
     catalogue_entry,
 )
+from llm_constructs.specs.model_offer import check_models, facts_of, price_of
 from llm_constructs.specs.network import LOG_RETENTION_DAYS
-from llm_constructs.specs.problem import Problems, SpecificationError
+from llm_constructs.specs.problem import Problems
 from llm_constructs.specs.region import Jurisdiction
 from llm_constructs.specs.residency import (
-    GLOBAL_PREFIX,
     ModelReference,
     Residency,
     check_residency,
@@ -47,7 +46,6 @@ takes two.
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html
 """
 
-_ALIAS = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _PLAN_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -209,7 +207,10 @@ class WebAdapterLayer:
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway:
-    """The OpenAI-compatible API in front of Bedrock; docs/gateway-deployment.md describes it."""
+    """The OpenAI-compatible API in front of Bedrock and of `[serving]`.
+
+    docs/gateway-deployment.md describes it.
+    """
 
     models: tuple[ModelAlias, ...]
     """The models on offer. The gateway may call these and no others."""
@@ -268,7 +269,7 @@ class Gateway:
         problems = Problems("gateway")
         self._check_numbers(problems)
         self._check_names(problems)
-        self._check_models(problems)
+        check_models(problems, self.models)
         unknown = [kind for kind in self.masked_in_logs if kind not in PII_TYPES]
         problems.require(
             not unknown,
@@ -284,44 +285,56 @@ class Gateway:
 
     def facts(self, alias: ModelAlias) -> ModelFacts:
         """Return what is known of the model behind ``alias``, with what the alias gives itself."""
-        reference = ModelReference.parse(alias.model_id)
-        own = alias.overridden()
-        known = FOUNDATION_MODELS.get(reference.foundation_model)
-        return ModelFacts(**own) if known is None else replace(known, **own)
+        return facts_of(alias)
 
     def price(self, alias: ModelAlias) -> Price:
         """Return what tokens cost through ``alias``."""
-        if alias.price is not None:
-            return alias.price
-        facts = self.facts(alias)
-        prefix = ModelReference.parse(alias.model_id).prefix
-        geographic = prefix is not None and prefix != GLOBAL_PREFIX
-        return facts.geo_price if geographic and facts.geo_price else facts.price
+        return price_of(alias)
 
-    def catalogue(self) -> dict[str, Any]:
-        """Return the document from which the gateway knows its models."""
+    def catalogue(self, base_urls: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return the document from which the gateway knows its models.
+
+        ``base_urls`` says where the models of ``[serving]`` answer, by their names there.
+        """
+        addresses = base_urls or {}
         return {
-            model.alias: catalogue_entry(model, self.facts(model), self.price(model))
+            model.alias: catalogue_entry(
+                model,
+                facts_of(model),
+                price_of(model),
+                base_url=addresses.get(model.served_by or ""),
+            )
             for model in self.models
         }
 
-    def catalogue_text(self) -> str:
+    def catalogue_text(self, base_urls: Mapping[str, str] | None = None) -> str:
         """Return the catalogue as the shortest JSON, for an environment variable."""
-        return json.dumps(self.catalogue(), sort_keys=True, separators=(",", ":"))
+        return json.dumps(self.catalogue(base_urls), sort_keys=True, separators=(",", ":"))
 
-    def of_kind(self, kind: ModelKind) -> tuple[ModelReference, ...]:
-        """Return the models of one kind, each once, in the order of the aliases."""
-        found = (model for model in self.models if self.facts(model).kind is kind)
-        return tuple(dict.fromkeys(ModelReference.parse(model.model_id) for model in found))
+    @property
+    def served_models(self) -> tuple[str, ...]:
+        """The names of the models of ``[serving]`` that aliases lead to, each once."""
+        return tuple(dict.fromkeys(it.served_by for it in self.models if it.served_by is not None))
+
+    def references(self, kind: ModelKind | None = None) -> tuple[ModelReference, ...]:
+        """Return the models on Bedrock, or those of one kind, each once, in the aliases' order."""
+        found = (
+            model.reference for model in self.models if kind is None or facts_of(model).kind is kind
+        )
+        return tuple(dict.fromkeys(reference for reference in found if reference is not None))
 
     def check_residency(
         self, problems: Problems, jurisdiction: Jurisdiction, *, field: str = "models"
     ) -> None:
         """Note every model whose requests would travel further than the residency allows.
 
+        What the environment serves itself stays in its VPC.
+
         ``field`` is where the models stand in what ``problems`` are about.
         """
         for index, model in enumerate(self.models):
+            if model.model_id is None:
+                continue
             check_residency(
                 problems,
                 f"{field}.{index}.model_id",
@@ -399,112 +412,3 @@ class Gateway:
             f"{LONGEST_CATALOGUE}.",
             "Offer fewer models, or remove [gateway.service].",
         )
-
-    def _check_models(self, problems: Problems) -> None:
-        problems.require(
-            bool(self.models),
-            "models",
-            [],
-            "A gateway without a model answers nothing.",
-            "Add at least one [[gateway.models]].",
-        )
-        for index, model in enumerate(self.models):
-            field = f"models.{index}"
-            problems.require(
-                _ALIAS.fullmatch(model.alias) is not None,
-                f"{field}.alias",
-                model.alias,
-                "Clients could not send it as a model's name.",
-                "Use up to 63 lower-case letters, digits, dots, hyphens and underscores.",
-            )
-            self._check_model(problems, field, model)
-        for path in _cycles({model.alias: model.fallbacks for model in self.models}):
-            problems.add(
-                "models",
-                " → ".join(path),
-                "Fallbacks lead back to where they began.",
-                "Remove one of them, so that the last model has none.",
-            )
-
-    def _check_model(self, problems: Problems, field: str, model: ModelAlias) -> None:
-        try:
-            reference = ModelReference.parse(model.model_id)
-        except SpecificationError as error:
-            for problem in error.problems:
-                problems.add(f"{field}.model_id", model.model_id, problem.reason, problem.remedy)
-            return
-        known = FOUNDATION_MODELS.get(reference.foundation_model)
-        needed = () if known else ("price", "context_tokens", "max_output_tokens")
-        missing = [name for name in needed if getattr(model, name) is None]
-        for name in missing:
-            problems.add(
-                f"{field}.{name}",
-                None,
-                f"It is not known of {reference.foundation_model}, and budgets need it.",
-                "Give it; the model's card and the price list of Bedrock have it.",
-            )
-        if missing:
-            return
-        self._check_tokens(problems, field, model, known)
-        self._check_fallbacks(problems, field, model)
-
-    def _check_tokens(
-        self, problems: Problems, field: str, model: ModelAlias, known: ModelFacts | None
-    ) -> None:
-        facts = self.facts(model)
-        limit = known.max_output_tokens if known else facts.context_tokens
-        problems.require(
-            1 <= facts.max_output_tokens <= limit,
-            f"{field}.max_output_tokens",
-            facts.max_output_tokens,
-            f"The model writes at most {limit} tokens.",
-            f"Give 1 to {limit}.",
-        )
-        is_embedding = facts.kind is ModelKind.EMBEDDING
-        problems.require(
-            is_embedding or 1 <= model.default_output_tokens <= facts.max_output_tokens,
-            f"{field}.default_output_tokens",
-            model.default_output_tokens,
-            f"It must lie between 1 and max_output_tokens, which is {facts.max_output_tokens}.",
-            "Lower it, or raise max_output_tokens.",
-        )
-        problems.require(
-            is_embedding or self.price(model).output > 0,
-            f"{field}.price.output",
-            0,
-            "A model whose output costs nothing would pass every budget.",
-            "Give micro-USD for a million tokens, for example 15000000 for 15 USD.",
-        )
-
-    def _check_fallbacks(self, problems: Problems, field: str, model: ModelAlias) -> None:
-        chat = {
-            other.alias
-            for other in self.models
-            if other.kind is not ModelKind.EMBEDDING and not _is_known_embedding(other)
-        }
-        unknown = [alias for alias in model.fallbacks if alias not in chat]
-        problems.require(
-            not unknown,
-            f"{field}.fallbacks",
-            unknown,
-            "No chat model of the gateway has this alias.",
-            f"Choose from {', '.join(sorted(chat)) or 'nothing'}, or add the model.",
-        )
-
-
-def _is_known_embedding(model: ModelAlias) -> bool:
-    _, _, rest = model.model_id.partition(".")
-    known = FOUNDATION_MODELS.get(model.model_id) or FOUNDATION_MODELS.get(rest)
-    return known is not None and model.kind is None and known.kind is ModelKind.EMBEDDING
-
-
-def _cycles(fallbacks: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """Yield each cycle once, beginning with the alias of it that sorts first."""
-    pending: list[tuple[str, ...]] = [(alias,) for alias in sorted(fallbacks)]
-    while pending:
-        path = pending.pop()
-        for following in fallbacks.get(path[-1], ()):
-            if following == path[0]:
-                yield (*path, following)
-            elif following not in path and following > path[0]:
-                pending.append((*path, following))

@@ -1,4 +1,4 @@
-"""A model that the gateway offers, and what Bedrock says of it."""
+"""A model that the gateway offers, and what is known of it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from llm_constructs.specs.problem import Problems
+from llm_constructs.specs.residency import ModelReference
 
 
 class ModelKind(StrEnum):
@@ -20,6 +21,8 @@ class EmbeddingFormat(StrEnum):
 
     TITAN = "titan"
     COHERE = "cohere"
+    OPENAI = "openai"
+    """Of a model that the environment serves itself."""
 
 
 class ModelCapability(StrEnum):
@@ -118,17 +121,19 @@ class ModelFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelAlias:
-    """A name that clients use, and the Bedrock model or inference profile behind it.
+    """A name that clients use, and what answers: a model on Bedrock, or one of `[serving]`.
 
     Of models in the table of docs/gateway-deployment.md the facts are known; what is given here
-    replaces them. Any other model needs at least its price, `context_tokens` and
-    `max_output_tokens`.
+    replaces them. Any other model, and each of `[serving]`, needs at least its price,
+    `context_tokens` and `max_output_tokens`.
     """
 
     alias: str
     """The name, as clients send it in `model`."""
-    model_id: str
+    model_id: str | None = None
     """The id of a foundation model, or of a system-defined inference profile."""
+    served_by: str | None = None
+    """The name of the model in `[[serving.models]]` that answers, in place of `model_id`."""
     fallbacks: tuple[str, ...] = ()
     """Aliases that answer instead, in this order, while the model throttles or fails."""
     default_output_tokens: int = 4096
@@ -155,9 +160,17 @@ class ModelAlias:
     cache_minimum_tokens: int | None = None
     """The shortest prefix that Bedrock caches."""
     embedding: EmbeddingFormat | None = None
-    """The body of an embedding model: `titan` or `cohere`."""
+    """The body of an embedding model on Bedrock: `titan` or `cohere`."""
     dimensions: tuple[int, ...] | None = None
     """The lengths of vectors that an embedding model offers."""
+
+    @property
+    def reference(self) -> ModelReference | None:
+        """The model on Bedrock; ``None`` where the environment serves the model itself.
+
+        Raises :class:`~llm_constructs.specs.problem.SpecificationError` for an id that is none.
+        """
+        return None if self.model_id is None else ModelReference.parse(self.model_id)
 
     def overridden(self) -> dict[str, Any]:
         """Return the facts that the alias gives itself."""
@@ -169,10 +182,16 @@ class ModelAlias:
         }
 
 
-def catalogue_entry(alias: ModelAlias, facts: ModelFacts, price: Price) -> dict[str, Any]:
-    """Return the entry of the gateway's catalogue, as JSON takes it, without what is empty."""
+def catalogue_entry(
+    alias: ModelAlias, facts: ModelFacts, price: Price, *, base_url: str | None = None
+) -> dict[str, Any]:
+    """Return the entry of the gateway's catalogue, as JSON takes it, without what is empty.
+
+    ``base_url`` is where a model server answers.
+    """
     entry = {
-        "model_id": alias.model_id,
+        "model_id": alias.served_by or alias.model_id,
+        "base_url": base_url,
         "fallbacks": list(alias.fallbacks),
         "default_output_tokens": min(alias.default_output_tokens, facts.max_output_tokens),
         **asdict(facts),

@@ -39,6 +39,7 @@ MOST_NODES: Final = 16
 """Nodes that share one copy of a model."""
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
+_PARSER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _PINNED_IMAGE = re.compile(r"[a-z0-9.-]+(:\d+)?/[\w./-]+(:[\w.-]+)?@sha256:[0-9a-f]{64}")
 
 
@@ -75,6 +76,13 @@ class ModelServer:
     prefix_routing: bool = False
     """Whether a router sends requests that begin alike to the copy that has their beginning in its
     cache."""
+    tool_parser: str | None = None
+    """vLLM's parser of the calls of tools that this model writes, such as `hermes` for Qwen or
+    `llama3_json`. Left out: calls come as plain text.
+    https://docs.vllm.ai/en/stable/features/tool_calling/"""
+    reasoning_parser: str | None = None
+    """vLLM's parser of the model's reasoning, such as `qwen3`. Left out: it is part of the answer.
+    https://docs.vllm.ai/en/stable/features/reasoning_outputs/"""
     scaling: ReplicaScaling = field(default_factory=ReplicaScaling)
     """How many copies run, and when."""
     startup_minutes: int = 30
@@ -94,6 +102,7 @@ class ModelServer:
         self._check_bounds(problems)
         self._check_image(problems)
         self._check_routing(problems)
+        self._check_parsers(problems)
         for row in known_types([self.instance_type], problems, "instance_type"):
             self._check_type(problems, row)
             self._check_nodes(problems, row)
@@ -175,6 +184,17 @@ class ModelServer:
             "The router would also find the pods of a copy that answer nothing.",
             "Set prefix_routing = false for a model on several nodes.",
         )
+
+    def _check_parsers(self, problems: Problems) -> None:
+        for name in ("tool_parser", "reasoning_parser"):
+            parser: str | None = getattr(self, name)
+            problems.require(
+                parser is None or _PARSER.fullmatch(parser) is not None,
+                name,
+                parser,
+                "It is not the name of a parser.",
+                "Choose one of the list in vLLM's documentation, such as hermes or qwen3.",
+            )
 
     def _check_type(self, problems: Problems, row: InstanceType) -> None:
         problems.require(

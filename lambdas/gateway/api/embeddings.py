@@ -1,4 +1,4 @@
-"""OpenAI's Embeddings API over Titan's and Cohere's models.
+"""OpenAI's Embeddings API over Titan's and Cohere's models, and those that vLLM serves.
 
 https://platform.openai.com/docs/api-reference/embeddings/create
 """
@@ -12,15 +12,16 @@ from msgspec import Meta
 
 from gateway.api.body import Part, decode
 from gateway.catalogue import Model
-from gateway.errors import InvalidRequestError, TimedOutError
+from gateway.errors import InvalidRequestError, ModelError, TimedOutError
 
 # https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html
-COHERE_TEXTS_PER_CALL = 96
+# vLLM has no limit of its own; a call of this size takes part of a second.
+TEXTS_PER_CALL = {"titan": 1, "cohere": 96, "openai": 64}
 # https://platform.openai.com/docs/api-reference/embeddings/create
 MOST_INPUTS = 2048
 
 Embed = Callable[[str, dict[str, Any]], tuple[dict[str, Any], int]]
-"""Calls a model with a body; returns its answer and the input tokens that Bedrock counted."""
+"""Calls a model with a body; returns its answer and the input tokens that it counted."""
 
 
 class EmbeddingsBody(Part):
@@ -85,7 +86,7 @@ class Embedder:
         vectors: list[list[float]] = []
         tokens = 0
         texts = texts_of(self._request)
-        size = COHERE_TEXTS_PER_CALL if self._model.embedding == "cohere" else 1
+        size = TEXTS_PER_CALL[self._model.embedding]
         for start in range(0, len(texts), size):
             if not in_time():
                 raise TimedOutError(
@@ -100,11 +101,25 @@ class Embedder:
         if self._model.embedding == "titan":
             answer, counted = self._embed(self._model.model_id, self._titan(texts[0]))
             return [answer["embedding"]], answer.get("inputTextTokenCount", counted)
+        if self._model.embedding == "openai":
+            answer, counted = self._embed(self._model.model_id, self._openai(texts))
+            return _in_order(answer, len(texts)), counted
         answer, counted = self._embed(self._model.model_id, self._cohere(texts))
         return answer["embeddings"]["float"], counted
 
     def _titan(self, text: str) -> dict[str, Any]:
         body: dict[str, Any] = {"inputText": text, **self._model.additional_fields}
+        if self._request.dimensions:
+            body["dimensions"] = self._request.dimensions
+        return body
+
+    def _openai(self, texts: list[str]) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            **self._model.additional_fields,
+            "model": self._model.model_id,
+            "input": texts,
+            "encoding_format": "float",
+        }
         if self._request.dimensions:
             body["dimensions"] = self._request.dimensions
         return body
@@ -121,6 +136,14 @@ class Embedder:
         if self._request.dimensions:
             body["output_dimension"] = self._request.dimensions
         return body
+
+
+def _in_order(answer: dict[str, Any], expected: int) -> list[list[float]]:
+    try:
+        found = {entry["index"]: entry["embedding"] for entry in answer["data"]}
+        return [found[index] for index in range(expected)]
+    except (KeyError, TypeError):
+        raise ModelError("The model server answered without a vector for each text.") from None
 
 
 def body_of(request: EmbeddingsBody, vectors: list[list[float]], tokens: int) -> dict[str, Any]:

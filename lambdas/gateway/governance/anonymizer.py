@@ -38,7 +38,7 @@ class GuardrailAnonymizer:
         Raises:
             AnonymizationFailed: the guardrail blocked the text, or could not be asked.
         """
-        return "".join(self._masked(part) for part in _parts(text))
+        return "".join(self._masked(part) for part in parts_of(text))
 
     def _masked(self, text: str) -> str:
         try:
@@ -54,12 +54,12 @@ class GuardrailAnonymizer:
             raise AnonymizationFailed(message) from None
         if answer["action"] == "NONE":
             return text
-        if _is_blocked(answer.get("assessments", [])):
+        if is_blocked(answer.get("assessments", [])):
             raise AnonymizationFailed("The guardrail blocks the text instead of masking it.")
         return "".join(output["text"] for output in answer["outputs"])
 
 
-def _parts(text: str) -> list[str]:
+def parts_of(text: str) -> list[str]:
     """Cut at white space, so that no name is cut in two unless it is longer than a call takes."""
     parts = []
     while len(text) > CHARACTERS_PER_CALL:
@@ -70,7 +70,8 @@ def _parts(text: str) -> list[str]:
     return [*parts, text] if text else parts
 
 
-def _is_blocked(assessments: Sequence[Any]) -> bool:
+def is_blocked(assessments: Sequence[Any]) -> bool:
+    """Return whether a policy blocks the text, rather than masks parts of it."""
     found = [
         finding.get("action")
         for assessment in assessments
