@@ -11,8 +11,8 @@ A script is JSON, so that a test and the local cloud's control route write the s
     ``{"corrupt": true}`` (a message with a wrong checksum) and ``{"cut": true}`` (the connection
     breaks). A stream ends after its last step, whether or not that is a ``messageStop``.
     The answer of a call without a stream is put together from the same events.
-``{"embedding": [[...], ...]}`` and ``{"masks": {"<text>": "<mask>"}}``
-    The vectors of an embedding model, and what a guardrail masks.
+``{"embedding": [[...], ...]}``, ``{"masks": {"<text>": "<mask>"}}``, ``{"blocked": "<text>"}``
+    The vectors of an embedding model, what a guardrail masks, and what it says as it blocks.
 """
 
 import json
@@ -32,6 +32,7 @@ class Reply:
     error: dict[str, str] | None = None
     embedding: list[list[float]] | None = None
     masks: dict[str, str] = field(default_factory=dict)
+    blocked: str = ""
 
 
 def text_steps(

@@ -182,11 +182,22 @@ class _Handler(BaseHTTPRequestHandler):
         return self._invoke(json.loads(call.params["body"]), reply)
 
     def _apply_guardrail(self, path: re.Match[str], params: dict[str, Any]) -> None:
-        """Answer as a guardrail that masks what the script says, and nothing without one."""
+        """Answer as a guardrail that masks or blocks as the script says, and passes all else."""
         call = RecordedCall("ApplyGuardrail", unquote(path["guardrailIdentifier"]), params)
         reply = self.server.fake.answer(call, path.groupdict())
         if reply.error:
             return self._answer(call, reply)
+        if reply.blocked:
+            found = [{"type": "VIOLENCE", "confidence": "HIGH", "action": "BLOCKED"}]
+            return self._json(
+                200,
+                {
+                    "usage": {},
+                    "action": "GUARDRAIL_INTERVENED",
+                    "outputs": [{"text": reply.blocked}],
+                    "assessments": [{"contentPolicy": {"filters": found}}],
+                },
+            )
         texts = [block["text"]["text"] for block in params["content"]]
         masked = texts
         for value, mask in reply.masks.items():

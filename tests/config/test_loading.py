@@ -376,9 +376,25 @@ WRONG: dict[str, tuple[str, str]] = {
         GOOD + gateway('model_id = "meta.llama3-3-70b-instruct-v1:0"'),
         r"gateway\.models\.0\.price: It is not known of meta\.llama3-3-70b-instruct-v1:0",
     ),
+    "served-by-nobody": (
+        GOOD
+        + gateway(
+            'served_by = "qwen3"\ncontext_tokens = 9\nmax_output_tokens = 9\n'
+            "default_output_tokens = 9\nprice = { input = 1, output = 1 }"
+        ),
+        r"gateway\.models\.0\.served_by = 'qwen3': \[serving\] has no model of this name\.",
+    ),
+    "served-without-price": (
+        GOOD + gateway('served_by = "qwen3"'),
+        r"gateway\.models\.0\.price: It is not known of qwen3, and budgets need it\.",
+    ),
+    "served-and-on-bedrock": (
+        GOOD + gateway('served_by = "qwen3"\nmodel_id = "us.anthropic.claude-sonnet-4-6"'),
+        r"gateway\.models\.0\.model_id = 'us.*Give either model_id or served_by\.",
+    ),
     "model-id-missing": (
         GOOD + gateway(""),
-        r"gateway\.models\.0\.model_id: It is required and missing\. Add model_id = …",
+        r"gateway\.models\.0\.model_id: A model answers on .* Give either model_id or served_by\.",
     ),
     "model-key-misspelt": (
         GOOD + gateway('modelid = "a"\nmodel_id = "us.anthropic.claude-sonnet-4-6"'),

@@ -37,6 +37,7 @@ from llm_constructs.specs.gateway import (
 )
 from llm_constructs.specs.guardrail import FilterStrength, GuardrailSettings
 from llm_constructs.specs.model import ModelAlias, Price
+from llm_constructs.specs.problem import SpecificationError
 from llm_constructs.specs.residency import Residency
 from stacks.checks import add_checks
 from stacks.gateway import APPLICATION, AUTHORIZER, CACHE
@@ -735,3 +736,15 @@ def test_no_rule_pack_finds_anything_in_any_variant(settings: dict[str, Any]) ->
     construct(cdk.Stack(root, "Test", env=ENVIRONMENT), **settings)
     # An open finding, or an acknowledgement that no finding needs, ends the synthesis.
     assert root.synth().get_stack_by_name("Test").template["Resources"]
+
+
+def test_an_alias_without_an_endpoint_is_refused() -> None:
+    own = ModelAlias(
+        alias="own",
+        served_by="qwen3-8b",
+        context_tokens=8192,
+        max_output_tokens=4096,
+        price=Price(input=1, output=1),
+    )
+    with pytest.raises(SpecificationError, match=r"'qwen3-8b': No endpoint of this name"):
+        gateway(models=(own,))

@@ -25,6 +25,10 @@ from llm_constructs.specs.model import (
     Price,
     ReasoningEffort,
 )
+from llm_constructs.specs.model_memory import ModelShape
+from llm_constructs.specs.model_offer import check_served
+from llm_constructs.specs.model_server import ModelServer
+from llm_constructs.specs.model_source import ModelSource
 from llm_constructs.specs.problem import Problems, SpecificationError
 from llm_constructs.specs.region import REGIONS, Jurisdiction
 from llm_constructs.specs.residency import (
@@ -316,3 +320,87 @@ def test_any_text_is_a_model_or_is_refused_with_a_sentence(text: str) -> None:
         message = f"model_id ends with {reference.foundation_model}"
         assert text.endswith(reference.foundation_model)
     assert "model_id" in message
+
+
+def served(name: str = "own", **members: Any) -> ModelAlias:
+    facts: dict[str, Any] = {
+        "served_by": "qwen3-8b",
+        "context_tokens": 32_768,
+        "max_output_tokens": 8192,
+        "price": Price(input=50_000, output=400_000),
+    }
+    return ModelAlias(**{"alias": name, **facts, **members})
+
+
+def held_against_servers(*models: ModelAlias, **members: Any) -> str:
+    server = ModelServer(
+        name="qwen3-8b",
+        source=ModelSource(path="qwen3-8b/1"),
+        shape=ModelShape(parameters_billions=8.2, layers=36, attention_heads=32, key_value_heads=8),
+        pool="serving",
+        instance_type="g6e.2xlarge",
+        **{"max_model_tokens": 32_768, **members},
+    )
+    problems = Problems("environment")
+    check_served(problems, models, {server.name: server}, field="gateway.models")
+    try:
+        problems.raise_if_any()
+    except SpecificationError as error:
+        return str(error)
+    return ""
+
+
+def test_a_served_model_is_in_the_catalogue_with_its_address_and_not_in_bedrocks_list() -> None:
+    gateway = Gateway(models=(alias(fallbacks=("own",)), served()))
+    address = "https://qwen3-8b.llm.example.com/v1"
+    entries = Catalogue.parse(json.dumps(gateway.catalogue({"qwen3-8b": address}))).entries()
+    assert (entries["own"].model_id, entries["own"].base_url) == ("qwen3-8b", address)
+    assert entries["fast"].base_url is None
+    assert gateway.served_models == ("qwen3-8b",)
+    assert gateway.references() == (ModelReference("us", HAIKU),)
+
+
+def test_a_served_embedding_model_takes_openais_body() -> None:
+    model = served(kind=ModelKind.EMBEDDING, price=Price(input=10_000), dimensions=(256,))
+    catalogue = Gateway(models=(model,)).catalogue({"qwen3-8b": "https://qwen3-8b.example.com/v1"})
+    assert Catalogue.parse(json.dumps(catalogue)).entry("own").embedding == "openai"
+
+
+@pytest.mark.parametrize("residency", Residency)
+@pytest.mark.parametrize("jurisdiction", Jurisdiction)
+def test_a_served_model_stays_within_every_residency(
+    residency: Residency, jurisdiction: Jurisdiction
+) -> None:
+    problems = Problems("environment")
+    Gateway(models=(served(),), residency=residency).check_residency(problems, jurisdiction)
+    problems.raise_if_any()
+    assert problems.error().problems == ()
+
+
+SERVED_REFUSALS: list[tuple[dict[str, Any], str]] = [
+    ({"model_id": f"us.{HAIKU}"}, r"models\.0\.model_id = 'us\..*Give either"),
+    ({"served_by": None}, r"models\.0\.model_id = None: .*Give either"),
+    ({"price": None}, r"models\.0\.price = None: It is not known of qwen3-8b"),
+    ({"context_tokens": None}, r"models\.0\.context_tokens = None: It is not known of qwen3-8b"),
+    (
+        {"capabilities": (ModelCapability.DOCUMENT,)},
+        r"models\.0\.capabilities = .*document.*no place for it",
+    ),
+    ({"cache_minimum_tokens": 9}, r"models\.0\.served_by = .*cache_minimum_tokens is Bedrock's"),
+    ({"price": Price(input=1)}, r"models\.0\.price\.output = 0: A model whose output costs"),
+    ({"max_output_tokens": 40_000}, r"models\.0\.max_output_tokens = 40000: The model writes"),
+]
+
+
+@pytest.mark.parametrize(("members", "expected"), SERVED_REFUSALS)
+def test_a_served_model_that_cannot_be_is_refused(members: dict[str, Any], expected: str) -> None:
+    assert re.search(expected, refusal(models=(served(**members),)))
+
+
+def test_what_the_server_does_not_do_is_refused() -> None:
+    tools = (ModelCapability.TOOLS,)
+    assert "has no model of this name" in held_against_servers(served(served_by="other"))
+    assert "takes 8192 tokens in all" in held_against_servers(served(), max_model_tokens=8192)
+    assert "as plain text" in held_against_servers(served(capabilities=tools))
+    assert held_against_servers(served(capabilities=tools), tool_parser="hermes") == ""
+    assert held_against_servers(alias()) == ""

@@ -94,3 +94,30 @@ def test_a_catalogue_that_contradicts_itself_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
         Catalogue.parse(json.dumps(models))
+
+
+def test_each_model_server_needs_a_secret() -> None:
+    own = chat_model(model_id="qwen3-8b", base_url="https://qwen3-8b.example.com/v1")
+    environ = {**GOOD, "GATEWAY_MODELS": json.dumps({"own": own})}
+    with pytest.raises(SettingsError, match="names no secret for the model server 'qwen3-8b'"):
+        Settings.read(environ)
+    with pytest.raises(SettingsError, match="must hold model=secret"):
+        Settings.read({**environ, "GATEWAY_SERVER_KEYS": "qwen3-8b"})
+    settings = Settings.read({**environ, "GATEWAY_SERVER_KEYS": "qwen3-8b=arn:secret,other=x"})
+    assert settings.server_keys["qwen3-8b"] == "arn:secret"
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"base_url": "http://qwen3.example.com/v1"}, "must begin with https"),
+        (
+            {"base_url": "https://a.example/v1", "capabilities": ["document"]},
+            "names document, which no model server has",
+        ),
+        ({"kind": "embedding", "embedding": "openai"}, "is 'openai' for models with a base_url"),
+    ],
+)
+def test_a_model_server_that_cannot_be_is_refused(members: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        Catalogue.parse(json.dumps({"own": chat_model(**members)}))

@@ -77,8 +77,11 @@ class Emulator:
         return name
 
     def make_pepper(self, value: object = PEPPER, name: str = "") -> str:
-        name = name or f"pepper-{uuid.uuid4().hex}"
-        self.secrets_manager().create_secret(Name=name, SecretString=json.dumps(value))
+        return self.make_secret(json.dumps(value), name)
+
+    def make_secret(self, value: str, name: str = "") -> str:
+        name = name or f"secret-{uuid.uuid4().hex}"
+        self.secrets_manager().create_secret(Name=name, SecretString=value)
         return name
 
     def peaks(self, table: str) -> dict[str, dict[str, int]]:
