@@ -505,7 +505,7 @@ EXISTING = {
 
 
 def test_subnets_of_an_existing_vpc_are_compared(aws: AwsOnLoopback, account: Account) -> None:
-    environment = changed(network=EXISTING, serving=None)
+    environment = changed(network=EXISTING, serving=None, gateway=None)
     subnets = [
         {
             "SubnetId": "subnet-00000000000000001",
