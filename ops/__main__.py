@@ -14,6 +14,7 @@ from llm_constructs.specs.problem import SpecificationError
 from ops import keys, usage
 from ops.assembly import AssemblyError
 from ops.capacity import command as capacity
+from ops.deployment_policy import deployment_policy
 from ops.diff import diff
 from ops.documents import docs
 from ops.fabric.command import fabric
@@ -35,6 +36,7 @@ app.command()(diff)
 app.command("lint-templates")(lint_templates)
 app.command()(kubernetes)
 app.command()(docs)
+app.command("deployment-policy")(deployment_policy)
 app.command()(preflight)
 app.command()(price)
 app.add_typer(capacity.app, name="capacity")

@@ -73,5 +73,24 @@ def resource_schema(resource_type: str, region: str) -> ResourceSchema | None:
     return None
 
 
+@cache
+def handler_permissions(resource_type: str) -> frozenset[str]:
+    """Return the IAM actions that CloudFormation calls to make, change and remove such a resource.
+
+    Empty for types that nobody declares, such as custom resources. The registry is known to forget
+    some.
+    """
+    from cfnlint.helpers import REGIONS
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+    known = PROVIDER_SCHEMA_MANAGER.get_resource_schemas_by_regions
+    for _, found in known(resource_type, list(REGIONS)):
+        handlers = found.schema.get("handlers", {})
+        return frozenset(
+            action for handler in handlers.values() for action in handler.get("permissions", ())
+        )
+    return frozenset()
+
+
 def _paths(pointers: list[str]) -> tuple[str, ...]:
     return tuple(pointer.removeprefix(_PROPERTIES) for pointer in pointers)

@@ -115,6 +115,19 @@ def test_every_alarm_has_a_runbook_that_exists(assembly: Assembly) -> None:
 
 
 @pytest.mark.synth
+def test_a_runbook_says_what_to_look_at_and_what_to_do(assembly: Assembly) -> None:
+    pages = {
+        it.runbook: (RUNBOOKS / f"{it.runbook}.md").read_text(encoding="utf-8")
+        for it in alarms(assembly.directory)
+    }
+    assert {
+        name
+        for name, page in pages.items()
+        if not ("\n## Check" in page and "\n## Remedy" in page and page.startswith("# "))
+    } == set()
+
+
+@pytest.mark.synth
 def test_a_runbook_names_the_alarms_that_lead_to_it(assembly: Assembly) -> None:
     silent = {
         f"{it.runbook}: {it.name}"
