@@ -32,7 +32,7 @@ refused there.
 """
 
 _REFUSED = """\
-## RefusedError families
+## Refused families
 
 | Family | Why | Instead |
 | --- | --- | --- |
