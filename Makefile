@@ -44,7 +44,7 @@ synth: install ## Synthesise every environment with all checks (ENV=prod for one
 	@$(BIN)/python -m ops synth --env $(ENV)
 
 test: install ## Run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 test-fast: install ## Run the tests that need neither all environments nor an emulator
 	$(BIN)/python -m pytest -m "not synth and not emulator and not slow"

@@ -1,5 +1,6 @@
 """The templates of every environment, synthesised at most once for each state of the sources."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -36,9 +37,13 @@ def every_environment() -> Assembly:
     Raises :class:`RuntimeError` with the app's own words when the synthesis fails.
     """
     directory = CACHE / _fingerprint()
-    if not (directory / "manifest.json").exists():
-        shutil.rmtree(CACHE, ignore_errors=True)
-        _synthesise(directory)
+    CACHE.parent.mkdir(exist_ok=True)
+    # One of the processes that run tests synthesises, and the others wait for it.
+    with CACHE.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (directory / "manifest.json").exists():
+            shutil.rmtree(CACHE, ignore_errors=True)
+            _synthesise(directory)
     return Assembly(directory)
 
 

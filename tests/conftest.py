@@ -4,6 +4,7 @@ import os
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from config.node import use_packaged_node
@@ -25,6 +26,9 @@ COSTLY_FIXTURES = {
 use_packaged_node()
 # The validation engine decides in `make synth`, once; in tests it would double every synthesis.
 os.environ.setdefault("CDK_VALIDATION", "false")
+# How long a thing takes depends on what else the machine does; speed is measured in benchmarks/.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:
@@ -38,8 +42,14 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the costly things that they ask for, so that nobody has to remember it."""
+    """Mark tests by the costly things that they ask for, so that nobody has to remember it.
+
+    Where several processes run them, a file's tests stay together, and so do all that share the
+    local cloud.
+    """
     for item in items:
+        shares_cloud = item.path.parent.name == "local"
+        item.add_marker(pytest.mark.xdist_group("local" if shares_cloud else item.path.name))
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in COSTLY_FIXTURES:
                 item.add_marker(COSTLY_FIXTURES[fixture])
