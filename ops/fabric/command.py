@@ -26,7 +26,7 @@ _IMAGE = re.compile(r"[\w.:/-]+(?:@sha256:[0-9a-f]{64})?")
 def fabric(
     env: Annotated[str, typer.Option(help="Environment whose cluster is tried.")] = "dev",
     on: Annotated[
-        str | None, typer.Option(help="Pool or reserved group. Left out: the only one with EFA.")
+        str | None, typer.Option(help="Pool or group. Left out: the only one with EFA.")
     ] = None,
     nodes: Annotated[int, typer.Option(help="How many of its nodes take part.")] = 2,
     instance_type: Annotated[

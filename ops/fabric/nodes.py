@@ -1,13 +1,15 @@
 """Which of an environment's nodes the proof runs on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from config import Environment
+from llm_constructs.specs.hyperpod import Orchestrator
 from llm_constructs.specs.instance_type import DeviceKind, InstanceType, Taint
 from llm_constructs.specs.karpenter_pool import KarpenterPool
 from llm_constructs.specs.node_group import ReservedNodeGroup
+from llm_constructs.specs.pool_supply import supply_of_hyperpod
 from llm_constructs.specs.problem import Problem, SpecificationError
 
 LEAST_NODES: Final = 2
@@ -33,7 +35,7 @@ class FabricNodes:
 def fabric_nodes(
     environment: Environment, name: str | None, count: int, instance_type: str | None = None
 ) -> FabricNodes:
-    """Return the nodes of the pool or reserved group ``name`` that a proof on ``count`` needs.
+    """Return the nodes of the pool or group ``name`` that a proof on ``count`` needs.
 
     Without a name it is the only one with EFA; without an instance type, the pool's first.
 
@@ -56,7 +58,7 @@ def fabric_nodes(
 def named_nodes(
     environment: Environment, name: str | None, instance_type: str | None = None
 ) -> FabricNodes:
-    """Return the nodes of the pool or reserved group ``name``, however many there may be.
+    """Return the nodes of the pool or group ``name``, however many there may be.
 
     Raises :class:`SpecificationError` where the environment has no such nodes.
     """
@@ -81,6 +83,7 @@ def _candidates(environment: Environment, instance_type: str | None) -> list[Fab
             for group in environment.eks.groups
             if group.efa and instance_type in (None, group.row.name)
         ),
+        *_of_hyperpod(environment, instance_type),
     ]
     return [
         nodes
@@ -124,6 +127,29 @@ def _of_group(environment: str, group: ReservedNodeGroup) -> FabricNodes:
     )
 
 
+def _of_hyperpod(environment: Environment, instance_type: str | None) -> Iterator[FabricNodes]:
+    """Yield the groups of a HyperPod cluster whose nodes are the EKS cluster's."""
+    training = environment.training
+    if training is None or training.orchestrator is not Orchestrator.EKS:
+        return
+    for group in training.groups:
+        rows = [row for row in group.rows if instance_type in (None, row.name)]
+        if rows:
+            supply = supply_of_hyperpod(group)
+            # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-eks-run-jobs-kubectl.html
+            selector = {
+                str(supply.source): group.name,
+                "node.kubernetes.io/instance-type": f"ml.{rows[0].name}",
+            }
+            yield FabricNodes(
+                name=group.name,
+                row=rows[0],
+                selector=selector,
+                taints=supply.taints,
+                most=group.count,
+            )
+
+
 def _named(candidates: Iterable[FabricNodes], name: str | None) -> FabricNodes:
     by_name = {nodes.name: nodes for nodes in candidates}
     if name in by_name:
@@ -132,15 +158,15 @@ def _named(candidates: Iterable[FabricNodes], name: str | None) -> FabricNodes:
         raise _refused(
             "on",
             name,
-            "No pool and no reserved group of the environment has accelerators and EFA.",
+            "No pool and no group of the environment's cluster has accelerators and EFA.",
             "Set efa = true for one whose instance type has EFA (docs/accelerators.md).",
         )
     raise _refused(
         "on",
         name,
-        "It names none of the environment's pools and reserved groups with EFA and that type."
+        "It names none of the environment's pools and groups with EFA and that type."
         if name
-        else "The environment has several pools and reserved groups with EFA.",
+        else "The environment has several pools and groups with EFA.",
         f"Choose {', '.join(sorted(by_name))}.",
     )
 

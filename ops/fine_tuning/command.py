@@ -24,7 +24,7 @@ def fine_tune(
     steps: Annotated[int, typer.Option(min=1, help="Of the whole run.")],
     env: Annotated[str, typer.Option(help="Environment whose cluster it runs in.")] = "dev",
     on: Annotated[
-        str | None, typer.Option(help="Pool or reserved group. Left out: the only one with EFA.")
+        str | None, typer.Option(help="Pool or group. Left out: the only one with EFA.")
     ] = None,
     nodes: Annotated[int, typer.Option(min=1, help="How many of its nodes take part.")] = 1,
     instance_type: Annotated[

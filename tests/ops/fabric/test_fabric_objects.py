@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from config.loading import load
+from llm_constructs.specs.hyperpod import HyperPod, Orchestrator
+from llm_constructs.specs.instance_group import InstanceGroup
 from llm_constructs.specs.problem import SpecificationError
 from ops.__main__ import app
 from ops.fabric.nodes import FabricNodes, fabric_nodes
@@ -70,6 +72,20 @@ def test_a_pod_tolerates_the_nodes_taints(nodes: FabricNodes) -> None:
     assert {taint.key for taint in nodes.taints} <= tolerated
 
 
+def test_groups_of_hyperpod_count_where_their_nodes_are_the_clusters() -> None:
+    groups = (InstanceGroup(name="hyper", instance_type="trn2.48xlarge", count=3),)
+    training = HyperPod(groups=groups, orchestrator=Orchestrator.EKS, unlisted_kubernetes=True)
+    nodes = fabric_nodes(PROD.model_copy(update={"training": training}), "hyper", 3)
+    assert nodes.selector == {
+        "sagemaker.amazonaws.com/instance-group-name": "hyper",
+        "node.kubernetes.io/instance-type": "ml.trn2.48xlarge",
+    }
+    assert (nodes.row.ranks, nodes.most, nodes.taints) == (64, 3, ())
+    # Slurm's nodes are in no cluster of Kubernetes.
+    with pytest.raises(SpecificationError, match="names none"):
+        fabric_nodes(PROD, "p5en", 2)
+
+
 @pytest.mark.synth
 def test_selectors_name_pools_and_groups_that_the_templates_make(assembly: Assembly) -> None:
     template = json.dumps(assembly.templates["llm-prod-eks"])
@@ -85,11 +101,11 @@ def test_selectors_name_pools_and_groups_that_the_templates_make(assembly: Assem
 @pytest.mark.parametrize(
     ("environment", "name", "count", "sentence"),
     [
-        ("prod", None, 2, "several pools and reserved groups with EFA"),
+        ("prod", None, 2, "several pools and groups with EFA"),
         ("prod", "general", 2, "names none of the environment's pools"),
         ("prod", "training-p5en", 1, "between 2 nodes or more"),
         ("prod", "training-p5en", 5, "may have 4"),
-        ("dev", None, 2, "No pool and no reserved group"),
+        ("dev", None, 2, "No pool and no group"),
     ],
 )
 def test_nodes_that_cannot_prove_anything_are_refused(
