@@ -53,6 +53,6 @@ def test_the_page_says_what_is_found(found: dict[Fault, Caught]) -> None:
             assert row in written, (
                 f"{row}\nis not in {PAGE_FILE.name}: run `python -m tests.faults`"
             )
-    assert written.count("\n| a") + written.count("\n| no ") >= len(FAULTS) - 10
+    assert [fault.name for fault in FAULTS if f"| {fault.name} |" not in written] == []
     if HAS_CRDS:
         assert page(found.items()) == written, "run `python -m tests.faults`"

@@ -27,13 +27,9 @@ class CallRecorder:
     calls: list[Call] = field(default_factory=list)
     on: bool = False
 
-    def keep(self, *, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
-        context["given_parameters"] = params
-
-    def record(self, *, model: Any, context: dict[str, Any], **_: Any) -> None:
+    def record(self, *, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         if self.on:
-            service = model.service_model.service_name
-            self.calls.append(Call(service, model.name, context["given_parameters"]))
+            self.calls.append(Call(model.service_model.service_name, model.name, params))
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -46,12 +42,11 @@ class CallRecorder:
 
 @contextmanager
 def recorder() -> Iterator[CallRecorder]:
-    """Record through botocore's own events: ``before-call`` comes when a request is sent."""
+    """Record through botocore's own event of every call, which carries the caller's parameters."""
     made = CallRecorder()
     handlers = [
         *botocore.handlers.BUILTIN_HANDLERS,
-        ("before-parameter-build", made.keep),
-        ("before-call", made.record),
+        ("before-parameter-build", made.record),
     ]
     with mock.patch.object(botocore.handlers, "BUILTIN_HANDLERS", handlers):
         yield made
@@ -81,11 +76,26 @@ class Account:
                 yield Request(f"bedrock:{call.operation}", "*")
             case "secretsmanager":
                 yield Request(f"secretsmanager:{call.operation}", call.parameters["SecretId"])
+            case "sagemaker":
+                yield from self._sagemaker(call)
             case "ssm":
                 name = call.parameters["Name"].removeprefix("/")
                 yield Request(f"ssm:{call.operation}", self.arn("ssm", f"parameter/{name}"))
             case _:
                 raise NotImplementedError(f"{call.service} is called for the first time: map it.")
+
+    def _sagemaker(self, call: Call) -> Iterator[Request]:
+        kinds = {
+            "ComputeQuotaId": "compute-quota",
+            "ClusterSchedulerConfigId": "cluster-scheduler-config",
+        }
+        named = [
+            self.arn("sagemaker", f"{kinds[key]}/{value}")
+            for key, value in call.parameters.items()
+            if key in kinds
+        ]
+        for resource in named or [call.parameters["ClusterArn"]]:
+            yield Request(f"sagemaker:{call.operation}", resource)
 
     def arn(self, service: str, resource: str) -> str:
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"

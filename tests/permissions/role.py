@@ -29,11 +29,10 @@ def resolution_of(assembly: Assembly) -> Resolution:
     return Resolution(found, assembly.templates)
 
 
-def resolution_of_template(template: Template, name: str = "llm-test-gateway") -> Resolution:
+def resolution_of_template(template: Template, region: str = "") -> Resolution:
     """Return the resolution of a template that a test synthesised by itself."""
-    stack = SynthesisedStack(
-        name, str(ENVIRONMENT.account), str(ENVIRONMENT.region), Path(), (), False
-    )
+    name, region = "llm-test-gateway", region or str(ENVIRONMENT.region)
+    stack = SynthesisedStack(name, str(ENVIRONMENT.account), region, Path(), (), False)
     return Resolution({name: stack}, {name: {"Resources": template.resources}})
 
 

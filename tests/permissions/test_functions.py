@@ -32,11 +32,18 @@ from ops.fake_bedrock.reply import Reply
 from ops.fake_bedrock.server import FakeBedrock
 from ops.permissions import audit
 from ops.permissions.statement import statements
+from task_governance.handler import handler as change_governance
 from tests.assembly import Assembly
 from tests.constructs.synthesis import synthesised
+from tests.constructs.test_task_governance import governance_in
 from tests.lambdas.authorizer.test_authorizer_handler import bearer, event
 from tests.lambdas.bedrock_settings.control_plane import ControlPlane
 from tests.lambdas.governance.emulator import Emulator, running_emulator
+from tests.lambdas.task_governance.test_task_governance_handler import (
+    SageMaker,
+    arn,
+)
+from tests.lambdas.task_governance.test_task_governance_handler import event as governance_event
 from tests.permissions.calls import Account, recorder
 from tests.permissions.role import (
     FunctionRole,
@@ -314,6 +321,60 @@ class TestBedrockSettings:
         judge(role, requests, {**LAMBDAS_OWN, **(passed if setting == "logging" else {})})
 
 
+class TestTaskGovernance:
+    """The function that makes policies and quotas where CloudFormation cannot."""
+
+    def test_all_its_calls_are_allowed_and_nothing_else_is(self) -> None:
+        template = governance_in("ap-south-2")
+        wanted = {
+            made["Kind"]: json.loads(made["Configuration"])
+            for made in template.properties("Custom::HyperPodGovernance")
+        }
+        resolution = resolution_of_template(template, region="ap-south-2")
+        role = FunctionRole(resolution, "llm-test-gateway", "task_governance.handler.handler")
+        with (
+            recorder() as calls,
+            mock.patch.dict(os.environ, credentials("ap-south-2")),
+            mock.patch("task_governance.handler.PAUSES_SECONDS", (0, 0)),
+        ):
+            client = botocore.session.get_session().create_client("sagemaker")
+            with (
+                mock.patch("task_governance.handler._client", return_value=client),
+                SageMaker(client) as sagemaker,
+                calls.recording(),
+            ):
+                for kind, configuration in wanted.items():
+                    live_through(sagemaker, kind, configuration)
+        account = account_of(role)
+        requests = [request for call in calls.calls for request in account.requests(call)]
+        judge(role, requests, {**LAMBDAS_OWN, **OF_SAGEMAKER})
+        assert list(audit.problems(statements(resolution))) == []
+
+
+def live_through(sagemaker: SageMaker, kind: str, wanted: Any) -> None:
+    """Make, change and delete an object."""
+    sagemaker.made(kind)
+    sagemaker.tells(kind, "Created")
+    change_governance(governance_event("Create", kind, wanted), None)
+    sagemaker.tells(kind, "Created")
+    sagemaker.expect("update", kind, None, {f"{kind}Arn": arn(kind), f"{kind}Version": 2})
+    sagemaker.tells(kind, "Updated", version=2)
+    change_governance(governance_event("Update", kind, wanted, wanted), None)
+    sagemaker.expect("delete", kind)
+    sagemaker.refuse("describe", kind, "ResourceNotFound")
+    change_governance(governance_event("Delete", kind, wanted), None)
+
+
+OF_SAGEMAKER: Grants = dict.fromkeys(
+    (
+        *("eks:AssociateAccessPolicy", "eks:DescribeAccessEntry", "eks:DescribeCluster"),
+        *("eks:DisassociateAccessPolicy", "eks:ListAssociatedAccessPolicies"),
+        "sagemaker:DescribeCluster",
+    ),
+    "SageMaker asks for it in the caller's name, as its schemas in CloudFormation list it.",
+)
+
+
 def botocore_session() -> botocore.session.Session:
     """Return a session of this test, for the function keeps one for its whole life."""
     session = botocore.session.get_session()
@@ -486,4 +547,4 @@ def test_every_function_is_judged_here(assembly: Assembly) -> None:
     assert all(each.startswith(known) for each in by_index)
     packages = {file.parent.name for file in LAMBDAS.glob("*/handler.py")} | {"gateway"}
     assert handlers == judged
-    assert packages == {"authorizer", "bedrock_settings", "gateway"}
+    assert packages == {"authorizer", "bedrock_settings", "gateway", "task_governance"}
