@@ -25,8 +25,10 @@ from llm_constructs.specs.hyperpod_site import HyperPodSite
 from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.specs.karpenter_pool import KarpenterPool
 from llm_constructs.specs.lustre import LustreVolume
+from llm_constructs.specs.mirror import Mirror
 from llm_constructs.specs.model_offer import check_served
 from llm_constructs.specs.model_placement import ModelPlacement
+from llm_constructs.specs.model_source import WeightStore
 from llm_constructs.specs.network import (
     Capability,
     Domain,
@@ -181,6 +183,9 @@ class EksTable(_Table):
     """Controllers that not every cluster needs."""
     prometheus: PrometheusMetrics = PrometheusMetrics()
     """The metrics of pods, by which model servers scale."""
+    mirror: Mirror | None = None
+    """Charts as files and images from the account's ECR, for a network without NAT gateways. Left
+    out: both come from public registries."""
     teams: tuple[Team, ...] = ()
     """Teams that share the cluster by quotas. Left out: no queues, first come, first served."""
 
@@ -276,6 +281,12 @@ class Environment(_Table):
         return training
 
     @property
+    def is_isolated(self) -> bool:
+        """Whether nothing reaches the internet; of an existing VPC the file does not tell."""
+        nat = self.network.vpc.nat_gateways if self.network.vpc else None
+        return nat in (NatGateways.CLOSED, NatGateways.NONE)
+
+    @property
     def capabilities(self) -> frozenset[Capability]:
         """What the environment turns on, which decides the VPC's endpoints."""
         tables = {
@@ -286,6 +297,9 @@ class Environment(_Table):
             Capability.GATEWAY_SERVICE: self.gateway.service if self.gateway else None,
         }
         turned_on = {capability for capability, table in tables.items() if table is not None}
+        if self.is_isolated and self.eks is not None and self.eks.prometheus.enabled:
+            # KEDA asks the workspace, which is elsewhere reached over the internet.
+            turned_on.add(Capability.OBSERVABILITY)
         return frozenset(self.network.endpoints_for) | turned_on
 
     @model_validator(mode="after")
@@ -415,7 +429,7 @@ class Environment(_Table):
         if self.eks.cluster.is_automatic:
             self._check_auto_mode(problems, self.eks)
         self._check_controllers(problems, self.eks)
-        self._check_registries(problems)
+        self._check_registries(problems, self.eks)
 
     def _check_auto_mode(self, problems: Problems, eks: EksTable) -> None:
         """Note what the platform builds on its own nodes alone."""
@@ -436,9 +450,8 @@ class Environment(_Table):
             "brings a controller of its own.",
             remedy,
         )
-        on_cluster = self.training is not None and self.training.orchestrator == Orchestrator.EKS
         problems.require(
-            not on_cluster,
+            self.hyperpod_on_eks is None,
             "training.orchestrator",
             str(Orchestrator.EKS),
             "Nodes of HyperPod need the cluster's own network plugin and device plugins, and with "
@@ -508,18 +521,50 @@ class Environment(_Table):
                 has_prometheus=self.eks is not None and self.eks.prometheus.enabled,
             )
 
-    def _check_registries(self, problems: Problems) -> None:
+    def _check_registries(self, problems: Problems, eks: EksTable) -> None:
         vpc = self.network.vpc
         if vpc is None:
             return
         problems.require(
-            vpc.nat_gateways in {NatGateways.ONE, NatGateways.ONE_PER_ZONE},
+            not self.is_isolated or eks.mirror is not None,
             "network.vpc.nat_gateways",
             vpc.nat_gateways.value,
             "The cluster's controllers come as charts and images from public registries, and "
             "without a NAT gateway the VPC reaches none.",
-            'Choose "one" or "one-per-zone", or remove [eks].',
+            'Choose "one" or "one-per-zone", or take them from the account with [eks.mirror].',
         )
+        self._check_mirror(problems, eks)
+
+    def _check_mirror(self, problems: Problems, eks: EksTable) -> None:
+        downloaded = [
+            model.name
+            for model in (self.serving.models if self.serving else ())
+            if model.source.store == WeightStore.HUB
+        ]
+        problems.require(
+            not (self.is_isolated and downloaded),
+            "serving.models",
+            downloaded,
+            "Their weights come from the hub, which the network does not reach.",
+            "Copy them into the lake, or give the VPC a NAT gateway.",
+        )
+        if eks.mirror is None:
+            return
+        credentials = eks.mirror.credentials()
+        images = {
+            "docker.io": (self.serving is not None, "those of vLLM"),
+            "ghcr.io": (eks.controllers.autoscaling, "those of KEDA"),
+        }
+        for registry, (used, whose) in images.items():
+            name = "docker_hub" if registry == "docker.io" else "github"
+            problems.require(
+                not used or credentials[registry] is not None,
+                f"eks.mirror.{name}_secret_arn",
+                None,
+                f"ECR caches images of {registry}, {whose} among them, for those alone who have an "
+                "account there.",
+                "Give the ARN of a secret with its user name and access token.",
+            )
 
     def _check_serving(self, problems: Problems) -> None:
         if self.serving is None:

@@ -19,7 +19,7 @@ from ops.diff import diff
 from ops.documents import docs
 from ops.fabric.command import fabric
 from ops.fine_tuning.command import fine_tune
-from ops.kubernetes.command import kubernetes
+from ops.kubernetes.command import charts, kubernetes
 from ops.local.command import app as local
 from ops.preflight.command import preflight
 from ops.price.command import price
@@ -35,6 +35,7 @@ app.command()(synth)
 app.command()(diff)
 app.command("lint-templates")(lint_templates)
 app.command()(kubernetes)
+app.command()(charts)
 app.command()(docs)
 app.command("deployment-policy")(deployment_policy)
 app.command()(preflight)

@@ -1,6 +1,7 @@
 """The EKS stack: the cluster, its nodes and its controllers."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct, IDependable
@@ -14,6 +15,7 @@ from llm_constructs.dcgm_exporter import DcgmExporter
 from llm_constructs.device_plugins import DevicePlugins
 from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.external_dns import ExternalDns
+from llm_constructs.image_mirror import ImageMirror
 from llm_constructs.karpenter import Karpenter
 from llm_constructs.karpenter_pools import KarpenterPools
 from llm_constructs.keda import Keda
@@ -38,12 +40,15 @@ from llm_constructs.specs.eks import GpuMonitoring
 from llm_constructs.specs.hyperpod import HyperPod
 from llm_constructs.specs.instance_group import InstanceGroup
 from llm_constructs.specs.instance_type import DeviceKind
+from llm_constructs.specs.mirror import Mirror
 from llm_constructs.storage_class import DefaultStorageClass
 from llm_constructs.system_nodes import SystemNodeGroup
 from llm_constructs.team_queues import TeamQueues
 from llm_constructs.volume_key import VolumeKey
 from llm_constructs.workload_namespaces import WorkloadNamespaces
 from stacks.layer import Layer
+
+PROJECT = Path(__file__).parent.parent
 
 
 class EksStack(Layer):
@@ -89,6 +94,8 @@ class EksStack(Layer):
         )
         # What the CDK lets objects wait for knows no tags.
         self.tag(self.cluster.cluster.node.try_find_child("KubectlReadyBarrier"))
+        if eks.mirror is not None:
+            self.cluster.kubectl.take_from(self._make_mirror(eks.mirror))
         self._volume_key = VolumeKey(
             self,
             "VolumeKey",
@@ -116,11 +123,23 @@ class EksStack(Layer):
         )
         namespaces = self._add_namespaces(eks, file_system)
         if not self.cluster.is_automatic:
-            self.karpenter = Karpenter(self, "Karpenter", cluster=self.cluster)
+            self.karpenter = Karpenter(
+                self, "Karpenter", cluster=self.cluster, isolated=environment.is_isolated
+            )
         self._add_teams(eks, namespaces, hyperpod)
         if self.karpenter is not None:
             self._add_pools(eks, network, self.karpenter)
             self.reserved_nodes = self._make_reserved_nodes(eks, network, networking)
+
+    def _make_mirror(self, mirror: Mirror) -> ImageMirror:
+        return ImageMirror(
+            self,
+            "Mirror",
+            mirror=mirror,
+            charts=PROJECT / mirror.charts,
+            key=self.cluster.key,
+            removal_policy=self.removal_policy,
+        )
 
     def _add_automatic_nodes(self, eks: EksTable, network: Network) -> None:
         pools = AutomaticPools(
@@ -187,7 +206,8 @@ class EksStack(Layer):
                 ).installed
             )
         domain = environment.network.domain
-        if domain is None or network.hosted_zone is None:
+        # Route 53 has no endpoint in the VPC, so without a way out names are not external-dns'.
+        if domain is None or network.hosted_zone is None or environment.is_isolated:
             return tuple(installed)
         names = ExternalDns(
             self,

@@ -6,16 +6,9 @@ from typing import Any, Final
 from constructs import Construct
 
 from llm_constructs.eks_cluster import EksCluster
-from llm_constructs.helm_chart import HelmChart
 from llm_constructs.scrape_configuration import scrape_annotations
+from llm_constructs.specs.controller_charts import DCGM_EXPORTER
 from llm_constructs.specs.instance_type import DEVICE_RESOURCES, PRESENCE_LABELS, DeviceKind
-
-CHART: Final = HelmChart(
-    name="dcgm-exporter",
-    repository="https://nvidia.github.io/dcgm-exporter/helm-charts",
-    version="4.8.1",
-    namespace="kube-system",
-)
 
 METRICS_PORT: Final = 9400
 
@@ -25,7 +18,7 @@ class DcgmExporter(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, cluster: EksCluster) -> None:
         super().__init__(scope, construct_id)
-        cluster.kubectl.install(self, "Chart", CHART, values=dcgm_values())
+        cluster.kubectl.install(self, "Chart", DCGM_EXPORTER, values=dcgm_values())
 
 
 def dcgm_values() -> Mapping[str, Any]:

@@ -6,36 +6,13 @@ from typing import Any, Final
 from constructs import Construct
 
 from llm_constructs.eks_cluster import EksCluster
-from llm_constructs.helm_chart import HelmChart
+from llm_constructs.specs.controller_charts import EFA_DEVICE_PLUGIN, NEURON, NVIDIA_DEVICE_PLUGIN
 from llm_constructs.specs.instance_type import (
     DEVICE_RESOURCES,
     EFA_LABEL,
     PRESENCE_LABELS,
     DeviceKind,
 )
-
-NVIDIA_CHART: Final = HelmChart(
-    name="nvidia-device-plugin",
-    repository="https://nvidia.github.io/k8s-device-plugin",
-    version="0.18.2",
-    namespace="kube-system",
-)
-"""Not the GPU operator: the EKS images carry driver and toolkit, and its DCGM would be a second."""
-
-NEURON_CHART: Final = HelmChart(
-    name="neuron-helm-chart",
-    repository="oci://public.ecr.aws/neuron/neuron-helm-chart",
-    version="1.8.0",
-    namespace="kube-system",
-)
-
-EFA_CHART: Final = HelmChart(
-    name="aws-efa-k8s-device-plugin",
-    repository="https://aws.github.io/eks-charts",
-    version="v0.5.29",
-    namespace="kube-system",
-)
-
 
 NEURON_SCHEDULER: Final = "neuron-scheduler"
 """``schedulerName`` of pods that ask for some of a node's Neuron devices, and not for all.
@@ -74,12 +51,12 @@ class DevicePlugins(Construct):
         super().__init__(scope, construct_id)
         present = set(kinds)
         if DeviceKind.NVIDIA in present:
-            cluster.kubectl.install(self, "Nvidia", NVIDIA_CHART, values=nvidia_values())
+            cluster.kubectl.install(self, "Nvidia", NVIDIA_DEVICE_PLUGIN, values=nvidia_values())
         if DeviceKind.NEURON in present:
             cluster.kubectl.install(
                 self,
                 "Neuron",
-                NEURON_CHART,
+                NEURON,
                 values=neuron_values(
                     kubernetes_version=cluster.version,
                     topology=neuron_topology,
@@ -87,7 +64,7 @@ class DevicePlugins(Construct):
                 ),
             )
         if efa:
-            cluster.kubectl.install(self, "Efa", EFA_CHART, values=efa_values())
+            cluster.kubectl.install(self, "Efa", EFA_DEVICE_PLUGIN, values=efa_values())
 
 
 def nvidia_values() -> Mapping[str, Any]:

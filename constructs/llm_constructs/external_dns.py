@@ -8,17 +8,10 @@ from aws_cdk import aws_route53 as route53
 from constructs import Construct
 
 from llm_constructs.eks_cluster import EksCluster
-from llm_constructs.helm_chart import HelmChart
 from llm_constructs.nag import acknowledge
 from llm_constructs.pod_identity import PodIdentityRole
+from llm_constructs.specs.controller_charts import EXTERNAL_DNS
 from llm_constructs.specs.network import Domain
-
-CHART: Final = HelmChart(
-    name="external-dns",
-    repository="https://kubernetes-sigs.github.io/external-dns/",
-    version="1.20.0",
-    namespace="external-dns",
-)
 
 OWNERSHIP_PREFIX: Final = "external-dns-%{record_type}."
 """Stands before a record's name in that of the TXT record which says whose it is. It ends in a dot,
@@ -53,7 +46,7 @@ class ExternalDns(Construct):
         self.installed = cluster.kubectl.install(
             self,
             "Chart",
-            CHART,
+            EXTERNAL_DNS,
             values=external_dns_values(
                 domain,
                 owner=cluster.name,
@@ -70,8 +63,8 @@ class ExternalDns(Construct):
             self,
             "Role",
             cluster=cluster,
-            namespace=CHART.namespace,
-            service_account=CHART.name,
+            namespace=EXTERNAL_DNS.namespace,
+            service_account=EXTERNAL_DNS.name,
             description=f"Records of {domain.name} for ingresses of {cluster.name}",
         )
         acknowledge(

@@ -13,13 +13,13 @@ from constructs import Construct
 
 from llm_constructs.alarm import AlarmDescription, Severity
 from llm_constructs.eks_cluster import EksCluster
-from llm_constructs.helm_chart import HelmChart
 from llm_constructs.karpenter_policy import KarpenterStatements, acknowledge_wildcards
 from llm_constructs.nag import acknowledge
 from llm_constructs.node_role import NodeRole
 from llm_constructs.pod_identity import PodIdentityRole
 from llm_constructs.scrape_configuration import scrape_annotations
 from llm_constructs.signal import Signal
+from llm_constructs.specs.controller_charts import KARPENTER, KARPENTER_CRDS
 from llm_constructs.specs.observability import Audience
 
 NAMESPACE: Final = "kube-system"
@@ -28,24 +28,6 @@ NAMESPACE: Final = "kube-system"
 https://karpenter.sh/docs/getting-started/getting-started-with-karpenter/
 """
 
-KARPENTER_VERSION: Final = "1.14.1"
-"""The first minor version for Kubernetes 1.36 is 1.13.
-
-https://karpenter.sh/docs/upgrading/compatibility/
-"""
-
-CRD_CHART: Final = HelmChart(
-    name="karpenter-crd",
-    repository="oci://public.ecr.aws/karpenter/karpenter-crd",
-    version=KARPENTER_VERSION,
-    namespace=NAMESPACE,
-)
-CHART: Final = HelmChart(
-    name="karpenter",
-    repository="oci://public.ecr.aws/karpenter/karpenter",
-    version=KARPENTER_VERSION,
-    namespace=NAMESPACE,
-)
 
 METRICS_PORT: Final = 8080
 """https://karpenter.sh/docs/reference/metrics/"""
@@ -72,10 +54,18 @@ _INTERRUPTIONS: Final = {
 class Karpenter(Construct):
     """The controller on the system nodes, its CRDs, and what its nodes need.
 
-    ``installed`` is what node pools wait for, and are deleted before.
+    ``installed`` is what node pools wait for, and are deleted before. ``isolated`` says that the
+    network has no way out.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, cluster: EksCluster) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        cluster: EksCluster,
+        isolated: bool = False,
+    ) -> None:
         super().__init__(scope, construct_id)
         self.node_role = NodeRole(
             self, "NodeRole", description=f"Nodes that Karpenter brings to {cluster.name}"
@@ -92,15 +82,17 @@ class Karpenter(Construct):
         )
         self.queue = self._make_queue(cluster)
         role = self._make_controller_role(cluster)
-        crds = cluster.kubectl.install(self, "Crds", CRD_CHART)
+        crds = cluster.kubectl.install(self, "Crds", KARPENTER_CRDS)
         self.installed = cluster.kubectl.install(
             self,
             "Chart",
-            CHART,
+            KARPENTER,
             values={
                 "settings": {
                     "clusterName": cluster.name,
                     "interruptionQueue": self.queue.queue_name,
+                    # Prices have no endpoint in the VPC; Karpenter knows those of its release.
+                    **({"isolatedVPC": True} if isolated else {}),
                 },
                 "serviceAccount": {"name": role.service_account},
                 "podAnnotations": dict(scrape_annotations(port=METRICS_PORT)),

@@ -6,19 +6,12 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct, IDependable
 
 from llm_constructs.eks_cluster import EksCluster
-from llm_constructs.helm_chart import HelmChart
 from llm_constructs.kubectl import KubernetesObject
 from llm_constructs.nag import acknowledge
 from llm_constructs.pod_identity import PodIdentityRole
 from llm_constructs.prometheus import Prometheus
 from llm_constructs.scrape_configuration import scrape_annotations
-
-CHART: Final = HelmChart(
-    name="keda",
-    repository="https://kedacore.github.io/charts",
-    version="2.20.1",
-    namespace="keda",
-)
+from llm_constructs.specs.controller_charts import KEDA
 
 OPERATOR: Final = "keda-operator"
 """The service account of the one part of KEDA that asks AWS for metrics."""
@@ -50,7 +43,7 @@ class Keda(Construct):
             self,
             "Role",
             cluster=cluster,
-            namespace=CHART.namespace,
+            namespace=KEDA.namespace,
             service_account=OPERATOR,
             description=f"Metrics that KEDA scales by in {cluster.name}",
         )
@@ -69,7 +62,7 @@ class Keda(Construct):
         chart = cluster.kubectl.install(
             self,
             "Chart",
-            CHART,
+            KEDA,
             values=keda_values(cluster=cluster.name),
             # The agent gives credentials to pods that start after the association was made.
             after=[role, role.associate()],

@@ -15,10 +15,11 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct, IConstruct, IDependable
 
-from llm_constructs.helm_chart import HelmChart
+from llm_constructs.image_mirror import ImageMirror
 from llm_constructs.kubectl_layers import KubectlLayer
 from llm_constructs.nag import acknowledge
 from llm_constructs.service_role import ServiceRole
+from llm_constructs.specs.helm_chart import HelmChart, merged
 
 HTTPS = 443
 
@@ -98,6 +99,8 @@ class Kubectl(Construct):
             description="Functions that apply Kubernetes objects",
         )
         self._after: list[IDependable] = [access, admission, role, provider]
+        self._mirror: ImageMirror | None = None
+        self._role = role
         _acknowledge_framework(provider)
         for function in _functions(provider):
             _keep_logs(function, log_key, log_retention_days, removal_policy)
@@ -105,6 +108,10 @@ class Kubectl(Construct):
     def after(self, *others: IDependable) -> None:
         """Apply everything from now on after ``others``, and delete it before them."""
         self._after.extend(others)
+
+    def take_from(self, mirror: ImageMirror) -> None:
+        """Take charts and images from ``mirror`` from now on, instead of their registries."""
+        self._mirror = mirror
 
     def apply(
         self,
@@ -123,7 +130,9 @@ class Kubectl(Construct):
             scope,
             construct_id,
             cluster=self._cluster,
-            manifest=[kubernetes_object],
+            manifest=[self._mirror.rewritten(kubernetes_object)]
+            if self._mirror
+            else [kubernetes_object],
             # `kubectl create` would fail on what a rolled-back deployment left behind.
             overwrite=True,
             prune=False,
@@ -146,16 +155,27 @@ class Kubectl(Construct):
         ``wait`` is for charts whose webhooks must answer before anything that comes ``after`` them
         can be applied. All others wait for no pods, for a release is stuck when time runs out.
         """
+        mirror = self._mirror
+        asset = mirror.chart(chart) if mirror else None
+        if asset is not None:
+            # This one file; the asset's own grant would be for everything in the bucket.
+            self._role.add_to_policy(
+                iam.PolicyStatement(
+                    actions=["s3:GetObject"],
+                    resources=[asset.bucket.arn_for_objects(asset.s3_object_key)],
+                )
+            )
         release = eks.HelmChart(
             scope,
             construct_id,
             cluster=self._cluster,
-            chart=chart.name,
-            repository=chart.repository,
-            version=chart.version,
+            chart=None if asset else chart.name,
+            chart_asset=asset,
+            repository=None if asset else chart.repository,
+            version=None if asset else chart.version,
             release=chart.release,
             namespace=chart.namespace,
-            values=values,
+            values=merged(values or {}, mirror.values(chart)) if mirror else values,
             create_namespace=True,
             wait=wait,
             timeout=HELM_TIMEOUT,

@@ -7,14 +7,7 @@ from typing import Any, Final
 from constructs import Construct, IDependable
 
 from llm_constructs.eks_cluster import EksCluster
-from llm_constructs.helm_chart import HelmChart
-
-CHART: Final = HelmChart(
-    name="kueue",
-    repository="oci://registry.k8s.io/kueue/charts/kueue",
-    version="0.18.2",
-    namespace="kueue-system",
-)
+from llm_constructs.specs.controller_charts import KUEUE
 
 FRAMEWORKS: Final = (
     "batch/job",
@@ -69,7 +62,7 @@ class Kueue(Construct):
         self.installed = cluster.kubectl.install(
             self,
             "Chart",
-            CHART,
+            KUEUE,
             values=kueue_values(namespaces, external_frameworks),
             after=after,
             # Its webhooks give queues their defaults, and refuse them until it runs.

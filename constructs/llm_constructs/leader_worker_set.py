@@ -1,18 +1,9 @@
 """LeaderWorkerSet: groups of pods on several nodes that live and die together."""
 
-from typing import Final
-
 from constructs import Construct
 
 from llm_constructs.eks_cluster import EksCluster
-from llm_constructs.helm_chart import HelmChart
-
-CHART: Final = HelmChart(
-    name="lws",
-    repository="oci://registry.k8s.io/lws/charts/lws",
-    version="0.9.0",
-    namespace="lws-system",
-)
+from llm_constructs.specs.controller_charts import LEADER_WORKER_SET
 
 
 class LeaderWorkerSets(Construct):
@@ -23,7 +14,7 @@ class LeaderWorkerSets(Construct):
         self.installed = cluster.kubectl.install(
             self,
             "Chart",
-            CHART,
+            LEADER_WORKER_SET,
             values={
                 # The chart asks for a whole core, of which system nodes have two each:
                 # https://github.com/kubernetes-sigs/lws/blob/main/charts/lws/values.yaml

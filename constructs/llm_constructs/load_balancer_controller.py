@@ -1,21 +1,12 @@
 """The AWS Load Balancer Controller: load balancers for ingresses and services."""
 
-from typing import Final
-
 from aws_cdk import Stack
 from constructs import Construct
 
 from llm_constructs.eks_cluster import EksCluster
-from llm_constructs.helm_chart import HelmChart
 from llm_constructs.load_balancer_policy import LoadBalancerStatements, acknowledge_wildcards
 from llm_constructs.pod_identity import PodIdentityRole
-
-CHART: Final = HelmChart(
-    name="aws-load-balancer-controller",
-    repository="https://aws.github.io/eks-charts",
-    version="3.4.2",
-    namespace="kube-system",
-)
+from llm_constructs.specs.controller_charts import LOAD_BALANCER_CONTROLLER
 
 
 class LoadBalancerController(Construct):
@@ -34,8 +25,8 @@ class LoadBalancerController(Construct):
             self,
             "Role",
             cluster=cluster,
-            namespace=CHART.namespace,
-            service_account=CHART.name,
+            namespace=LOAD_BALANCER_CONTROLLER.namespace,
+            service_account=LOAD_BALANCER_CONTROLLER.name,
             description=f"Load balancers of {cluster.name}",
         )
         vpc_id = cluster.vpc.vpc_id
@@ -49,7 +40,7 @@ class LoadBalancerController(Construct):
         self.installed = cluster.kubectl.install(
             self,
             "Chart",
-            CHART,
+            LOAD_BALANCER_CONTROLLER,
             values={
                 "clusterName": cluster.name,
                 # It would ask the instance metadata, which pods do not reach.

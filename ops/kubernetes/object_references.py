@@ -38,14 +38,13 @@ def check_references(contents: ClusterContents, problems: Problems) -> None:
 
 
 def _made_by_others(contents: ClusterContents) -> Iterator[Name]:
-    for release in contents.releases:
-        # Charts are installed with `--create-namespace`.
-        yield "Namespace", None, release.namespace
-    for name, _ in contents.addons:
-        if name in ADDON_NAMESPACES:
-            yield "Namespace", None, ADDON_NAMESPACES[name]
-    namespaces = {made.name for made in contents.of_kind("Namespace")} | {"default", "kube-system"}
-    for namespace in namespaces:
+    # Charts are installed with `--create-namespace`.
+    made = {release.namespace for release in contents.releases}
+    made |= {ADDON_NAMESPACES[name] for name, _ in contents.addons if name in ADDON_NAMESPACES}
+    for namespace in made:
+        yield "Namespace", None, namespace
+    named = {each.name for each in contents.of_kind("Namespace")}
+    for namespace in {*made, *named, "default", "kube-system"}:
         yield "ServiceAccount", namespace, "default"
 
 

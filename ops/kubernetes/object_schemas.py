@@ -43,6 +43,12 @@ class ObjectSchemas:
             kind: jsonschema.Draft202012Validator(schema) for kind, schema in _schemas(crds)
         }
 
+    def add(self, definitions: Iterable[Mapping[str, Any]]) -> None:
+        """Add the schemas of CustomResourceDefinitions that a chart brings."""
+        for definition in definitions:
+            for kind, schema in schemas_of(definition):
+                self._crds[kind] = jsonschema.Draft202012Validator(schema)
+
     def check(self, contents: ClusterContents, problems: Problems) -> tuple[AppliedObject, ...]:
         """Note every object that its schema refuses; return those without a schema.
 

@@ -63,7 +63,9 @@ def test_pools_and_reserved_groups_are_read(tmp_path: Path) -> None:
 def test_a_network_without_a_way_out_has_no_charts(tmp_path: Path, gateways: str) -> None:
     told = problems_of(tmp_path, f'{HEAD}nat_gateways = "{gateways}"\n[eks]\n')
     assert f"network.vpc.nat_gateways = '{gateways}'" in told
-    assert 'Choose "one" or "one-per-zone", or remove [eks].' in told
+    assert (
+        'Choose "one" or "one-per-zone", or take them from the account with [eks.mirror].' in told
+    )
 
 
 def test_efa_outside_the_accelerator_zone_is_refused_with_its_place_in_the_file(

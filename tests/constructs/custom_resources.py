@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from ops.kubernetes.object_schemas import schemas_of
+
 CRDS = os.environ.get("KUBERNETES_CRDS")
 """A folder with CustomResourceDefinitions: of Karpenter as its chart karpenter-crd has them, and of
 KEDA and LeaderWorkerSet as theirs do."""
@@ -18,23 +20,8 @@ def schemas() -> dict[str, Any]:
     found = {}
     for file in Path(CRDS or "").glob("*.yaml"):
         definition = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for version in definition["spec"]["versions"]:
-            if version["storage"]:
-                kind = definition["spec"]["names"]["kind"]
-                found[kind] = closed(version["schema"]["openAPIV3Schema"])
-                found[kind]["properties"]["metadata"] = {}
+        stored = {each["name"] for each in definition["spec"]["versions"] if each["storage"]}
+        for (_, kind, version), schema in schemas_of(definition):
+            if version in stored:
+                found[kind] = schema
     return found
-
-
-def closed(schema: Any) -> Any:
-    """Return the schema with unknown fields refused, as the API server refuses them."""
-    if isinstance(schema, list):
-        return [closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    result = {key: closed(value) for key, value in schema.items()}
-    if "properties" in result and not result.get("x-kubernetes-preserve-unknown-fields"):
-        result.setdefault("additionalProperties", False)
-    if result.get("x-kubernetes-int-or-string"):
-        result.pop("type", None)
-    return result

@@ -8,15 +8,13 @@ import aws_cdk as cdk
 import pytest
 
 from llm_constructs.device_plugins import (
-    EFA_CHART,
-    NEURON_CHART,
-    NVIDIA_CHART,
     DevicePlugins,
     efa_values,
     nvidia_values,
 )
 from llm_constructs.load_balancer_controller import LoadBalancerController
 from llm_constructs.specs.accelerators import INSTANCE_TYPES
+from llm_constructs.specs.controller_charts import EFA_DEVICE_PLUGIN, NEURON, NVIDIA_DEVICE_PLUGIN
 from llm_constructs.specs.instance_type import DeviceKind, InstanceType
 from llm_constructs.workload_namespaces import WorkloadNamespaces
 from tests.constructs.eks import cluster_in
@@ -135,12 +133,12 @@ def test_workloads_cannot_gain_privileges_on_their_node(template: Template) -> N
     [
         ((), False, set()),
         ((DeviceKind.NONE,), False, set()),
-        ((DeviceKind.NVIDIA,), False, {NVIDIA_CHART.name}),
-        ((DeviceKind.NVIDIA,), True, {NVIDIA_CHART.name, EFA_CHART.name}),
+        ((DeviceKind.NVIDIA,), False, {NVIDIA_DEVICE_PLUGIN.name}),
+        ((DeviceKind.NVIDIA,), True, {NVIDIA_DEVICE_PLUGIN.name, EFA_DEVICE_PLUGIN.name}),
         (
             (DeviceKind.NVIDIA, DeviceKind.NEURON),
             True,
-            {NVIDIA_CHART.name, NEURON_CHART.name, EFA_CHART.name},
+            {NVIDIA_DEVICE_PLUGIN.name, NEURON.name, EFA_DEVICE_PLUGIN.name},
         ),
     ],
 )

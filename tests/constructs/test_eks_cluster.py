@@ -10,7 +10,6 @@ from aws_cdk import aws_ec2 as ec2
 
 from llm_constructs.cluster_addons import ClusterAddons
 from llm_constructs.eks_cluster import EksCluster
-from llm_constructs.helm_chart import HelmChart
 from llm_constructs.specs.cluster_addon import (
     CONTROLLERS,
     FSX_CSI_DRIVER,
@@ -18,6 +17,7 @@ from llm_constructs.specs.cluster_addon import (
     monitoring_addons,
 )
 from llm_constructs.specs.eks import Cluster, GpuMonitoring, UpgradePolicy
+from llm_constructs.specs.helm_chart import HelmChart
 from llm_constructs.specs.node_group import SystemNodes
 from llm_constructs.system_nodes import SystemNodeGroup
 from llm_constructs.volume_key import VolumeKey

@@ -22,7 +22,7 @@ from llm_constructs.hyperpod_chart import (
     chart_values,
     check_parts,
 )
-from llm_constructs.kubectl_layers import unpacked_layer
+from llm_constructs.kubectl_package import unpacked_layer
 from llm_constructs.specs.eks import KUBERNETES_VERSIONS
 from llm_constructs.specs.hyperpod import HyperPod, Orchestrator
 from llm_constructs.specs.hyperpod_kubernetes import ChartFolder, HyperPodKubernetes

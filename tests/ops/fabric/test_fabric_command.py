@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_constructs.kubectl_layers import unpacked_layer
+from llm_constructs.kubectl_package import unpacked_layer
 from ops.fabric.evidence import NodeReport
 from tests.ops.fabric.kubernetes_on_loopback import Cluster, PodScript, served
 from tests.ops.fabric.node_logs import report_line, report_of

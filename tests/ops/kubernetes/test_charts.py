@@ -1,0 +1,191 @@
+"""Charts by the real Helm: rendered, linted, held to their digests, and not reached."""
+
+import hashlib
+import json
+import tarfile
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from llm_constructs.specs.controller_charts import CHARTS
+from llm_constructs.specs.helm_chart import HelmChart, merged, nested
+from llm_constructs.specs.problem import Problems, SpecificationError
+from ops.__main__ import app
+from ops.kubernetes import command
+from ops.kubernetes.chart_files import ChartFiles, fetch_all
+from ops.kubernetes.consistency import problems_of
+from ops.kubernetes.helm import Helm, HelmError
+from tests.constructs.charts import write_charts
+from tests.ops.kubernetes.clusters import cluster, release
+
+# Helm is unpacked, and started for each chart.
+pytestmark = pytest.mark.slow
+
+HELM = Helm("1.36")
+CHART = HelmChart(
+    name="keda", repository="https://charts.example.com", version="1.0.0", namespace="keda"
+)
+
+DEPLOYMENT = """apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: operator
+spec:
+  selector:
+    matchLabels: {app: operator}
+  template:
+    metadata:
+      labels: {app: operator}
+    spec:
+      nodeSelector: {{ toJson .Values.nodeSelector }}
+      containers:
+        - name: operator
+          image: {{ required "An image must be given." .Values.image }}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: test
+  annotations: {helm.sh/hook: test}
+spec:
+  nodeSelector: {never: there}
+  containers: [{name: test, image: test}]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    charts = tmp_path / "charts"
+    write_charts(charts, [CHART])
+    home = charts / "keda-1.0.0"
+    (home / "templates" / "deployment.yaml").write_text(DEPLOYMENT)
+    (home / "values.yaml").write_text('image: ""\nnodeSelector: {}\n')
+    return charts
+
+
+def test_objects_of_a_chart_take_part_in_the_checks(folder: Path) -> None:
+    problems = Problems("planted")
+    files = ChartFiles(folder, folder / "lock.json")
+    keda = release("keda", namespace="keda", image="keda:1", nodeSelector={"disk": "fast"})
+    contents, definitions = files.rendered(cluster(releases=(keda,)), HELM, problems)
+    assert str(problems.error()) == ""
+    assert definitions == []
+    made = {each.title: each for each in contents.objects if each.chart}
+    # Hooks are not the release's, and the namespace is where nothing else is said.
+    assert set(made) == {
+        "ConfigMap keda/keda of the chart keda in planted",
+        "Deployment keda/operator of the chart keda in planted",
+    }
+    assert [each.rendered for each in contents.releases] == [True]
+    (problem,) = problems_of(contents)
+    assert "it wants the label disk In fast" in problem.reason
+
+
+def test_values_that_a_chart_refuses_are_told_in_its_own_words(folder: Path) -> None:
+    problems = Problems("planted")
+    files = ChartFiles(folder, folder / "lock.json")
+    contents, _ = files.rendered(
+        cluster(releases=(release("keda", namespace="keda"),)), HELM, problems
+    )
+    assert "An image must be given." in str(problems.error())
+    assert [each.rendered for each in contents.releases] == [False]
+
+
+def test_a_chart_that_is_not_there_is_left_to_its_values(tmp_path: Path) -> None:
+    problems = Problems("planted")
+    contents = cluster(releases=(release("keda", namespace="keda"),))
+    files = ChartFiles(tmp_path, tmp_path / "lock.json")
+    assert files.rendered(contents, HELM, problems) == (contents, [])
+
+
+@pytest.fixture
+def repository(folder: Path, tmp_path: Path) -> Iterator[str]:
+    """Serve the chart from a chart repository on loopback."""
+    served = tmp_path / "served"
+    served.mkdir()
+    with tarfile.open(served / "keda-1.0.0.tgz", "w:gz") as archive:
+        archive.add(folder / "keda-1.0.0", "keda")
+    entry = {"name": "keda", "version": "1.0.0", "apiVersion": "v2", "urls": ["keda-1.0.0.tgz"]}
+    index = {"apiVersion": "v1", "entries": {"keda": [entry]}}
+    (served / "index.yaml").write_text(json.dumps(index))
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(served)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def pinned(repository: str) -> HelmChart:
+    return HelmChart(name="keda", repository=repository, version="1.0.0", namespace="keda")
+
+
+def test_a_fetched_chart_is_locked_and_fetched_once(repository: str, tmp_path: Path) -> None:
+    files = ChartFiles(tmp_path / "fetched", tmp_path / "lock.json")
+    problems = Problems("charts")
+    assert fetch_all(files, HELM, problems, [pinned(repository)]) == {"keda": True}
+    assert fetch_all(files, HELM, problems, [pinned(repository)]) == {"keda": False}
+    assert str(problems.error()) == ""
+    archive = (tmp_path / "served" / "keda-1.0.0.tgz").read_bytes()
+    assert json.loads((tmp_path / "lock.json").read_text()) == {
+        "keda-1.0.0": hashlib.sha256(archive).hexdigest()
+    }
+    assert (tmp_path / "fetched" / "keda-1.0.0" / "Chart.yaml").exists()
+
+
+def test_a_chart_that_was_published_anew_is_refused(repository: str, tmp_path: Path) -> None:
+    (tmp_path / "lock.json").write_text(json.dumps({"keda-1.0.0": "0" * 64}))
+    files = ChartFiles(tmp_path / "fetched", tmp_path / "lock.json")
+    with pytest.raises(HelmError, match="somebody published this version anew"):
+        files.fetch(pinned(repository), HELM)
+    assert not (tmp_path / "fetched").exists()
+
+
+def test_a_registry_that_is_not_reached_ends_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = HelmChart(
+        name="keda", repository="http://127.0.0.1:9", version="1.0.0", namespace="keda"
+    )
+    monkeypatch.setattr(
+        command,
+        "fetch_all",
+        lambda files, helm, problems: fetch_all(files, helm, problems, [nobody]),
+    )
+    result = CliRunner().invoke(app, ["charts", "--folder", str(tmp_path)])
+    assert "0 charts fetched, 0 were there." in result.output
+    assert isinstance(result.exception, SpecificationError)
+    message = str(result.exception)
+    assert "keda = '1.0.0': It could not be fetched from http://127.0.0.1:9" in message
+    assert "Try again where the registry is reached" in message
+
+
+def test_charts_of_the_tests_are_charts_to_helm(tmp_path: Path) -> None:
+    write_charts(tmp_path, CHARTS[:1])
+    (home,) = tmp_path.iterdir()
+    HELM.lint(home, {"a": {"b": 1}})
+    (home / "Chart.yaml").write_text("name: broken\n")
+    with pytest.raises(HelmError):
+        HELM.lint(home, {})
+
+
+def test_values_are_laid_over_each_other_as_helm_does() -> None:
+    values = {"image": {"repository": "a", "tag": "1"}, "replicas": 2}
+    over = nested({"image.repository": "b", "image.pull.policy": "Always"})
+    assert over == {"image": {"repository": "b", "pull": {"policy": "Always"}}}
+    assert merged(values, over) == {
+        "image": {"repository": "b", "tag": "1", "pull": {"policy": "Always"}},
+        "replicas": 2,
+    }
+    assert values["replicas"] == 2

@@ -1,0 +1,283 @@
+"""A cluster in a network without a way out: charts as files, images from the account's ECR."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config import ConfigError, load
+from llm_constructs.specs.mirror import PREFIXES
+from llm_constructs.specs.problem import SpecificationError
+from ops.kubernetes.consistency import check_clusters
+from ops.kubernetes.contents import ClusterContents, clusters
+from stacks.eks import PROJECT
+from stacks.platform import build_app
+from tests.constructs.charts import write_charts
+from tests.constructs.synthesis import Template
+
+TEAM = """
+account = "111111111111"
+region = "us-east-2"
+jurisdiction = "us"
+
+[tags]
+owner = "ml-platform"
+cost-center = "research"
+
+[network.vpc]
+cidr = "10.40.0.0/16"
+availability_zones = ["us-east-2a", "us-east-2b"]
+accelerator_zone = "us-east-2b"
+nat_gateways = "none"
+
+[network.domain]
+name = "llm.example.com"
+hosted_zone_id = "Z1"
+
+[data]
+
+[eks.cluster]
+gpu_monitoring = "prometheus"
+
+[eks.mirror]
+charts = "{charts}"
+github_secret_arn = "arn:aws:secretsmanager:us-east-2:111111111111:secret:ecr-pullthroughcache/github-AbCdEf"
+docker_hub_secret_arn = "arn:aws:secretsmanager:us-east-2:111111111111:secret:ecr-pullthroughcache/hub-AbCdEf"
+
+[[eks.pools]]
+name = "general"
+instance_families = ["m7i"]
+max_vcpus = 64
+ami_version = "v20260903"
+
+[[eks.pools]]
+name = "gpus"
+workload = "serving"
+instance_types = ["g6e.2xlarge"]
+max_devices = 4
+ami_version = "v20260903"
+
+[[eks.pools]]
+name = "training"
+workload = "training"
+instance_types = ["p5en.48xlarge"]
+capacity_types = ["on-demand"]
+zones = ["us-east-2b"]
+max_devices = 16
+efa = true
+ami_version = "v20260903"
+
+[eks.controllers]
+leader_worker_set = true
+
+[[eks.teams]]
+name = "research"
+namespaces = ["training"]
+quotas = [{{ pool = "gpus", devices = 1 }}]
+
+[[serving.models]]
+name = "qwen"
+source = {{ path = "qwen/1" }}
+shape = {{ parameters_billions = 8.2, layers = 36, attention_heads = 32, key_value_heads = 8 }}
+pool = "gpus"
+instance_type = "g6e.2xlarge"
+prefix_routing = true
+scaling = {{ minimum = 1, maximum = 2 }}
+"""  # noqa: E501 - secrets have long names
+
+MIRROR = "111111111111.dkr.ecr.us-east-2.amazonaws.com"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def text() -> Iterator[str]:
+    """Yield the file, with charts in a folder of the project that git does not know."""
+    cache = PROJECT / ".cache"
+    cache.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="charts-", dir=cache))
+    write_charts(folder)
+    yield TEAM.format(charts=folder.relative_to(PROJECT))
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def directory(text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("isolated")
+    (folder / "team.toml").write_text(text, encoding="utf-8")
+    build_app([load("team", folder)], outdir=folder / "out").synth()
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def template(directory: Path) -> Template:
+    return Template(json.loads((directory / "llm-team-eks.template.json").read_text()))
+
+
+@pytest.fixture(scope="module")
+def contents(directory: Path) -> ClusterContents:
+    (found,) = clusters(directory)
+    return found
+
+
+def test_it_synthesises_without_a_finding_and_fits_together(
+    directory: Path, contents: ClusterContents
+) -> None:
+    report = directory / "validation-report.json"
+    plugins = json.loads(report.read_text())["pluginReports"] if report.exists() else []
+    assert [violation for plugin in plugins for violation in plugin["violations"]] == []
+    check_clusters([contents])
+
+
+def test_every_chart_comes_from_the_assets_of_the_deployment(template: Template) -> None:
+    charts = template.properties("Custom::AWSCDK-EKS-HelmChart")
+    assert len(charts) == 9
+    for chart in charts:
+        assert "cdk-" in json.dumps(chart["ChartAssetURL"])
+        assert "Repository" not in chart
+        assert "Chart" not in chart
+
+
+def test_the_functions_that_apply_charts_may_read_those_files_alone(template: Template) -> None:
+    (policy,) = [
+        body["PolicyDocument"]
+        for body in template.properties("AWS::IAM::Policy")
+        if "KubectlRole" in json.dumps(body["Roles"])
+    ]
+    (read,) = [each for each in policy["Statement"] if "s3:GetObject" in each["Action"]]
+    files = [json.dumps(resource) for resource in read["Resource"]]
+    assert len(files) == 9
+    for chart in template.properties("Custom::AWSCDK-EKS-HelmChart"):
+        name = str(chart["ChartAssetURL"]).rpartition("/")[2].rstrip("'}")
+        assert any(name in file for file in files)
+    assert not any("*" in file for file in files)
+
+
+def images(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("image"), str):
+            yield value["image"]
+        for each in value.values():
+            yield from images(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from images(each)
+
+
+def test_every_image_of_every_object_comes_from_the_account(contents: ClusterContents) -> None:
+    named = {image for made in contents.objects for image in images(made.body)}
+    assert {image.split("/")[1] for image in named} == {"docker-hub", "ecr-public"}
+    assert all(image.startswith(f"{MIRROR}/") for image in named)
+
+
+def test_values_name_no_public_registry(contents: ClusterContents) -> None:
+    values = {each.release: each.values for each in contents.releases}
+    assert values["keda"]["image"]["webhooks"] == {"registry": f"{MIRROR}/github"}
+    assert values["karpenter"]["controller"]["image"] == {
+        "repository": f"{MIRROR}/ecr-public/karpenter/controller"
+    }
+    # Beside what the controller is told anyway.
+    assert values["karpenter"]["controller"]["resources"]["requests"]["cpu"] == "250m"
+    assert values["karpenter"]["settings"]["isolatedVPC"] is True
+    assert values["nvidia-device-plugin"]["image"]["repository"] == (
+        f"{MIRROR}/nvidia/nvidia/k8s-device-plugin"
+    )
+    # EKS has this one in each region.
+    assert values["aws-efa-k8s-device-plugin"]["image"]["repository"] == (
+        "602401143452.dkr.ecr.us-east-2.amazonaws.com/eks/aws-efa-k8s-device-plugin"
+    )
+    told = json.dumps(values)
+    for registry in PREFIXES:
+        assert registry not in told
+
+
+def test_caches_are_made_for_what_is_used_and_repositories_for_what_ecr_does_not_cache(
+    template: Template,
+) -> None:
+    rules = {
+        rule["EcrRepositoryPrefix"]: (rule["UpstreamRegistryUrl"], "CredentialArn" in rule)
+        for rule in template.properties("AWS::ECR::PullThroughCacheRule")
+    }
+    assert rules == {
+        "docker-hub": ("registry-1.docker.io", True),
+        "ecr-public": ("public.ecr.aws", False),
+        "github": ("ghcr.io", True),
+        "kubernetes": ("registry.k8s.io", False),
+    }
+    repositories = {
+        made["RepositoryName"]: made["ImageTagMutability"]
+        for made in template.properties("AWS::ECR::Repository")
+    }
+    assert repositories == {
+        "nvidia/nvidia/k8s-device-plugin": "IMMUTABLE",
+        "nvidia/nvidia/k8s/dcgm-exporter": "IMMUTABLE",
+    }
+
+
+def test_names_are_not_the_clusters_where_route_53_is_not_reached(
+    contents: ClusterContents,
+) -> None:
+    assert "external-dns" not in {each.release for each in contents.releases}
+
+
+def test_the_workspace_of_metrics_has_an_endpoint(directory: Path) -> None:
+    network = Template(json.loads((directory / "llm-team-network.template.json").read_text()))
+    services = [str(each["ServiceName"]) for each in network.properties("AWS::EC2::VPCEndpoint")]
+    assert any("aps-workspaces" in service for service in services)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("github_secret_arn", "# github_secret_arn", "eks.mirror.github_secret_arn"),
+        ("docker_hub_secret_arn", "# docker_hub", "eks.mirror.docker_hub_secret_arn"),
+        ("ecr-pullthroughcache/", "", "whose name begins with ecr-pullthroughcache/"),
+        ('charts = "', 'charts = "/', "It is not a folder inside the project."),
+        ("[eks.mirror]", "[eks.mirrors]", "mirrors"),
+        (
+            'path = "qwen/1"',
+            (
+                'store = "hub", path = "Qwen/Qwen3-8B", '
+                'revision = "0123456789abcdef0123456789abcdef01234567"'
+            ),
+            "which the network does not reach",
+        ),
+    ],
+)
+def test_what_cannot_work_without_a_way_out_is_refused(
+    text: str, tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    (tmp_path / "team.toml").write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises((ConfigError, SpecificationError)) as caught:
+        load("team", tmp_path)
+    assert told in str(caught.value)
+
+
+def test_without_a_mirror_the_cluster_is_refused(text: str, tmp_path: Path) -> None:
+    start, end = text.index("[eks.mirror]"), text.index("[[eks.pools]]")
+    (tmp_path / "team.toml").write_text(text[:start] + text[end:], encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"take them from the account with \[eks\.mirror\]"):
+        load("team", tmp_path)
+
+
+def test_charts_that_are_not_there_or_of_another_version_are_named(
+    text: str, tmp_path: Path
+) -> None:
+    charts = PROJECT / text.partition('charts = "')[2].partition('"')[0]
+    (tmp_path / "team.toml").write_text(text, encoding="utf-8")
+    keda = next(charts.glob("keda-*"))
+    chart = keda / "Chart.yaml"
+    written = chart.read_text()
+    try:
+        chart.write_text(written.replace('version: "2', 'version: "1'))
+        with pytest.raises(SpecificationError, match=r"It has keda 1\.20\.1, and keda 2\.20\.1"):
+            build_app([load("team", tmp_path)], outdir=tmp_path / "out").synth()
+        chart.unlink()
+        with pytest.raises(SpecificationError, match="Fetch it with `python -m ops charts`"):
+            build_app([load("team", tmp_path)], outdir=tmp_path / "out").synth()
+    finally:
+        chart.write_text(written)
