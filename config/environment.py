@@ -548,6 +548,14 @@ class Environment(_Table):
             "Their weights come from the hub, which the network does not reach.",
             "Copy them into the lake, or give the VPC a NAT gateway.",
         )
+        problems.require(
+            not self.is_isolated or self.hyperpod_on_eks is None,
+            "training.orchestrator",
+            str(Orchestrator.EKS),
+            "HyperPod's chart takes its images from public registries, which the network does not "
+            "reach.",
+            'Choose orchestrator = "slurm", or give the VPC a NAT gateway.',
+        )
         if eks.mirror is None:
             return
         credentials = eks.mirror.credentials()

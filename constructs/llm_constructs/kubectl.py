@@ -100,7 +100,6 @@ class Kubectl(Construct):
         )
         self._after: list[IDependable] = [access, admission, role, provider]
         self._mirror: ImageMirror | None = None
-        self._role = role
         _acknowledge_framework(provider)
         for function in _functions(provider):
             _keep_logs(function, log_key, log_retention_days, removal_policy)
