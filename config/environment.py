@@ -17,6 +17,7 @@ from llm_constructs.specs.controllers import Controllers
 from llm_constructs.specs.curation import Curation
 from llm_constructs.specs.data_lake import LakeArea, LakeReplication, LakeRetention
 from llm_constructs.specs.eks import Cluster, GpuMonitoring
+from llm_constructs.specs.fine_tuning import FineTuning
 from llm_constructs.specs.gateway import Gateway
 from llm_constructs.specs.gateway_service import ContainerService
 from llm_constructs.specs.governance import Governance
@@ -42,6 +43,7 @@ from llm_constructs.specs.observability import Observability
 from llm_constructs.specs.problem import Problem, Problems, SpecificationError
 from llm_constructs.specs.prometheus import PrometheusMetrics
 from llm_constructs.specs.region import REGIONS, Jurisdiction
+from llm_constructs.specs.residency import Residency, check_deployment, check_residency
 from llm_constructs.specs.serving import Serving, ServingSurroundings
 from llm_constructs.specs.team import Team, TeamPlan
 
@@ -245,6 +247,8 @@ class Environment(_Table):
     """The S3 data lake. Left out: no lake."""
     curation: Curation | None = None
     """The pipeline that makes datasets of raw text. Left out: none."""
+    fine_tuning: FineTuning | None = None
+    """Pipelines that tune models on data of the lake. Left out: none."""
     lustre: LustreVolume | None = None
     """FSx for Lustre in the accelerator subnet, joined to the lake. Left out: no file system."""
     eks: EksTable | None = None
@@ -291,6 +295,7 @@ class Environment(_Table):
         """What the environment turns on, which decides the VPC's endpoints."""
         tables = {
             Capability.CURATION: self.curation,
+            Capability.FINE_TUNING: self.fine_tuning,
             Capability.EKS: self.eks,
             Capability.TRAINING: self.training,
             Capability.GATEWAY: self.gateway,
@@ -308,6 +313,7 @@ class Environment(_Table):
         self._check_regions(problems)
         self._check_zones(problems)
         self._check_curation(problems)
+        self._check_fine_tuning(problems)
         self._check_lustre(problems)
         self._check_eks(problems)
         self._check_serving(problems)
@@ -642,6 +648,27 @@ class Environment(_Table):
                     "Choose one that is offered there.",
                 )
 
+    def _check_fine_tuning(self, problems: Problems) -> None:
+        if self.fine_tuning is None:
+            return
+        problems.require(
+            self.data is not None,
+            "fine_tuning",
+            None,
+            "The pipelines read and write the lake, and this environment has none.",
+            "Add a [data] table, or remove [fine_tuning].",
+        )
+        self.fine_tuning.check_region(problems, self.region)
+        bedrock = self.fine_tuning.bedrock
+        if bedrock is not None:
+            check_residency(
+                problems,
+                "fine_tuning.bedrock.base_model",
+                bedrock.model.evaluated_as,
+                residency=Residency.GEO,
+                jurisdiction=self.jurisdiction,
+            )
+
     def _check_gateway(self, problems: Problems) -> None:
         if self.gateway is None:
             return
@@ -653,6 +680,16 @@ class Environment(_Table):
             {server.name: server for server in servers},
             field="gateway.models",
         )
+        for index, model in enumerate(self.gateway.models):
+            if model.model_id is None:
+                continue
+            check_deployment(
+                problems,
+                f"gateway.models.{index}.model_id",
+                model.model_id,
+                account=self.account,
+                region=self.region,
+            )
         nat = self.network.vpc.nat_gateways if self.network.vpc else None
         problems.require(
             self.gateway.oidc is None or nat not in (NatGateways.CLOSED, NatGateways.NONE),

@@ -14,6 +14,7 @@ from stacks.checks import add_checks
 from stacks.curation import CurationStack
 from stacks.data import DataStack, ReplicaStack
 from stacks.eks import EksStack
+from stacks.fine_tuning import FineTuningStack
 from stacks.gateway import GatewayStack
 from stacks.governance import GovernanceStack
 from stacks.layer import Layer
@@ -96,6 +97,14 @@ def add_stacks(app: cdk.App, environment: Environment) -> None:
             network=network,
             lake=data.lake,
             curation=environment.curation,
+        )
+    if environment.fine_tuning is not None and data is not None and data.lake is not None:
+        FineTuningStack(
+            app,
+            environment=environment,
+            network=network,
+            lake=data.lake,
+            fine_tuning=environment.fine_tuning,
         )
     if environment.gateway is not None:
         GatewayStack(

@@ -55,6 +55,7 @@ def test_it_runs_from_any_directory_and_says_nothing(tmp_path: Path) -> None:
         "curation",
         "data",
         "eks",
+        "fine-tuning",
         "gateway",
         "network",
         "observability",

@@ -31,6 +31,8 @@ _NEEDS: dict[Capability, tuple[str, ...]] = {
     # https://docs.aws.amazon.com/batch/latest/userguide/vpc-interface-endpoints.html
     Capability.CURATION: (*_IMAGES, "BATCH", "ECS", "ECS_AGENT", "ECS_TELEMETRY", "STEP_FUNCTIONS"),
     Capability.ENDPOINTS: (*_IMAGES, "SAGEMAKER_API", "SAGEMAKER_RUNTIME"),
+    # Jobs of Bedrock's and SageMaker's reach S3 through its gateway endpoint, and nothing else.
+    Capability.FINE_TUNING: ("BEDROCK_RUNTIME",),
     Capability.GATEWAY: ("BEDROCK_RUNTIME",),
     # Tasks on Fargate call ECS through no endpoint of the VPC's:
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/vpc-endpoints.html

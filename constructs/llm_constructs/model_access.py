@@ -28,7 +28,7 @@ def grant_models(
     chat = gateway.references(ModelKind.CHAT)
     embedding = gateway.references(ModelKind.EMBEDDING)
     for reference in dict.fromkeys((*chat, *embedding)):
-        for statement in _allow(scope, reference):
+        for statement in statements_for(scope, reference):
             grantee.add_to_principal_policy(statement)
         if "*" in _regions(scope, reference):
             acknowledge(
@@ -43,7 +43,8 @@ def grant_models(
     guardrail.grant_apply(grantee)
 
 
-def _allow(scope: Construct, reference: ModelReference) -> Iterator[iam.PolicyStatement]:
+def statements_for(scope: Construct, reference: ModelReference) -> Iterator[iam.PolicyStatement]:
+    """Yield what allows calls of one model; ARNs are those of the stack of ``scope``."""
     models = _model_arns(scope, reference)
     if not reference.is_profile:
         yield iam.PolicyStatement(actions=[*_INVOKE], resources=models)
@@ -87,6 +88,8 @@ def _regions(scope: Construct, reference: ModelReference) -> tuple[str, ...]:
 
 
 def _model_arns(scope: Construct, reference: ModelReference) -> list[str]:
+    if reference.deployment is not None:
+        return [reference.deployment.arn]
     return [
         Stack.of(scope).format_arn(
             service="bedrock",

@@ -161,6 +161,6 @@ class PrivateFunction(Construct):
             "HIPAA.Security-LambdaDLQ",
             "NIST.800.53.R5-LambdaDLQ",
             "Serverless-LambdaDLQ",
-            reason="A dead-letter queue takes failed asynchronous events. API Gateway calls the "
-            "function synchronously, and its caller is told of every failure.",
+            reason="A dead-letter queue takes failed asynchronous events. API Gateway or "
+            "Step Functions calls the function synchronously, and is told of every failure.",
         )

@@ -13,6 +13,7 @@ GROUP: Final = "Bedrock"
 
 GET_AVAILABILITY: Final = Call("bedrock", "GetFoundationModelAvailability")
 GET_PROFILE: Final = Call("bedrock", "GetInferenceProfile")
+GET_DEPLOYMENT: Final = Call("bedrock", "GetCustomModelDeployment")
 
 _ABSENT: Final = frozenset({"ResourceNotFoundException", "ValidationException"})
 
@@ -56,14 +57,15 @@ class ModelAccessCheck:
     calls: tuple[Call, ...] = (GET_AVAILABILITY,)
 
     def concerns(self, environment: Environment) -> bool:
-        """It matters where there are models."""
-        return bool(_references(environment))
+        """It matters where there are models of Bedrock's own."""
+        return any(reference.deployment is None for reference in _references(environment))
 
     def findings(self, environment: Environment, account: Account) -> Iterator[Finding]:
         """Ask for each model, and tell whichever of its four conditions is not met."""
         models = dict.fromkeys(
             (reference.foundation_model, reference.prefix is not None)
             for reference in _references(environment)
+            if reference.deployment is None
         )
         for model, through_profile in models:
             try:
@@ -93,6 +95,38 @@ class ModelAccessCheck:
                     model,
                     f"It cannot be called: {', '.join(missing)}.",
                     "Ask for access to it in the Bedrock console's model catalogue.",
+                )
+
+
+@dataclass(frozen=True)
+class CustomModelsCheck:
+    """Every fine-tuned model of the file is deployed."""
+
+    title: str = "fine-tuned models"
+    group: str = GROUP
+    calls: tuple[Call, ...] = (GET_DEPLOYMENT,)
+
+    def concerns(self, environment: Environment) -> bool:
+        """It matters where the gateway offers one."""
+        return any(reference.deployment for reference in _references(environment))
+
+    def findings(self, environment: Environment, account: Account) -> Iterator[Finding]:
+        """Ask for each deployment."""
+        for reference in _references(environment):
+            if reference.deployment is None:
+                continue
+            arn = reference.deployment.arn
+            try:
+                answer = account.call(GET_DEPLOYMENT, customModelDeploymentIdentifier=arn)
+            except RefusedError as refused:
+                if refused.code not in _ABSENT:
+                    raise
+                answer = {"status": "Absent"}
+            if answer["status"] != "Active":
+                yield Finding(
+                    arn,
+                    f"Its state is {answer['status']}, and it answers only when Active.",
+                    "Give the ARN that the fine-tuning pipeline published last.",
                 )
 
 

@@ -9,7 +9,7 @@ from ops.preflight.check import Check, Finding, Severity
 from ops.preflight.cluster import AddonVersionsCheck, AmiReleasesCheck, ClusterVersionCheck
 from ops.preflight.identity import BootstrapCheck, CallerCheck, PublicAccessCheck, RegionCheck
 from ops.preflight.model_tokens import ModelTokensCheck
-from ops.preflight.models import InferenceProfilesCheck, ModelAccessCheck
+from ops.preflight.models import CustomModelsCheck, InferenceProfilesCheck, ModelAccessCheck
 from ops.preflight.network import ExistingSubnetsCheck, HostedZoneCheck
 from ops.preflight.quotas import QuotasCheck
 from ops.preflight.reservations import (
@@ -42,6 +42,7 @@ CHECKS: tuple[Check, ...] = (
     ModelTokensCheck(),
     InferenceProfilesCheck(),
     ModelAccessCheck(),
+    CustomModelsCheck(),
 )
 """Every check, in the order of the report."""
 

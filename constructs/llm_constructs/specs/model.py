@@ -131,7 +131,8 @@ class ModelAlias:
     alias: str
     """The name, as clients send it in `model`."""
     model_id: str | None = None
-    """The id of a foundation model, or of a system-defined inference profile."""
+    """The id of a foundation model or of a system-defined inference profile, or the ARN of a custom
+    model deployment."""
     served_by: str | None = None
     """The name of the model in `[[serving.models]]` that answers, in place of `model_id`."""
     fallbacks: tuple[str, ...] = ()

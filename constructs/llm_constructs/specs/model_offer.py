@@ -163,7 +163,7 @@ def _why_needed(model: ModelAlias) -> tuple[str, str]:
             "Give it; docs/gateway-models.md says how to find a price for what nobody bills.",
         )
     return (
-        f"It is not known of {model.reference.foundation_model}, and budgets need it.",
+        f"It is not known of {model.reference.foundation_model or model.model_id}, and budgets need it.",
         "Give it; the model's card and the price list of Bedrock have it.",
     )
 

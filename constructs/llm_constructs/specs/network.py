@@ -37,6 +37,7 @@ class Capability(StrEnum):
     EKS = "eks"
     TRAINING = "training"
     CURATION = "curation"
+    FINE_TUNING = "fine-tuning"
     ENDPOINTS = "endpoints"
     GATEWAY = "gateway"
     GATEWAY_SERVICE = "gateway-service"

@@ -42,6 +42,27 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/models-supported.html
 
 _MODEL_ID = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9a-z]+)*")
 
+_DEPLOYMENT = re.compile(
+    r"arn:aws(-[a-z]+)*:bedrock:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):"
+    r"custom-model-deployment/[a-z0-9]{12}"
+)
+"""https://docs.aws.amazon.com/bedrock/latest/APIReference/API_GetCustomModelDeployment.html"""
+
+
+@dataclass(frozen=True)
+class CustomModelDeployment:
+    """A fine-tuned model that Bedrock serves on demand, by its ARN: in one account and region."""
+
+    arn: str
+    account: str
+    region: str
+
+    @classmethod
+    def parse(cls, model_id: str) -> "CustomModelDeployment | None":
+        """Return the deployment that ``model_id`` is the ARN of, or ``None`` for any other id."""
+        match = _DEPLOYMENT.fullmatch(model_id)
+        return cls(model_id, match["account"], match["region"]) if match else None
+
 
 class Residency(StrEnum):
     """How far a request may travel."""
@@ -61,15 +82,21 @@ class ModelReference:
     prefix: str | None
     """``None`` for a model called directly, in the region of the caller."""
     foundation_model: str
-    """The id of the model itself."""
+    """The id of the model itself; that of a fine-tuned one is not told by its deployment, and
+    empty."""
+    deployment: CustomModelDeployment | None = None
+    """The deployment of a fine-tuned model."""
 
     @classmethod
     def parse(cls, model_id: str) -> "ModelReference":
         """Take ``model_id`` apart.
 
         Raises :class:`~llm_constructs.specs.problem.SpecificationError` for what is neither a
-        foundation model id nor that of a system-defined inference profile.
+        foundation model id, nor that of a system-defined inference profile, nor the ARN of a custom
+        model deployment.
         """
+        if deployment := CustomModelDeployment.parse(model_id):
+            return cls(None, "", deployment)
         problems = Problems("model")
         first, _, rest = model_id.partition(".")
         provider = rest.partition(".")[0]
@@ -78,8 +105,9 @@ class ModelReference:
                 "model_id",
                 model_id,
                 "It is not the id of a foundation model or a system-defined inference profile.",
-                "Give an id such as us.anthropic.claude-haiku-4-5-20251001-v1:0. ARNs are refused: "
-                "those of application profiles do not tell where they lead.",
+                "Give an id such as us.anthropic.claude-haiku-4-5-20251001-v1:0, or the ARN of a "
+                "custom model deployment. Other ARNs are refused: those of application profiles do "
+                "not tell where they lead.",
             )
         elif first in PROVIDERS:
             return cls(None, model_id)
@@ -151,6 +179,21 @@ def check_residency(
             f"{jurisdiction}, or cannot be called from it.",
             _alternative(model, jurisdiction),
         )
+
+
+def check_deployment(
+    problems: Problems, field: str, model_id: str, *, account: str, region: str
+) -> None:
+    """Note a fine-tuned model that is deployed elsewhere, where a call would not find it."""
+    deployment = CustomModelDeployment.parse(model_id)
+    problems.require(
+        deployment is None or (deployment.account, deployment.region) == (account, region),
+        field,
+        model_id,
+        f"A fine-tuned model answers in the account and region of its deployment, and these are "
+        f"{account} and {region}.",
+        "Copy the model there, deploy it, and give that deployment's ARN.",
+    )
 
 
 def _alternative(model: str, jurisdiction: Jurisdiction) -> str:
