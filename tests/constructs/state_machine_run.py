@@ -62,9 +62,9 @@ class Outcome:
 
 def problems_of(service: str, operation: str, parameters: Mapping[str, Any]) -> str:
     """Return what botocore's model of a service has against a call."""
-    found = ParamValidator().validate(
-        dict(parameters), service_model(service).operation_model(operation).input_shape
-    )
+    shape = service_model(service).operation_model(operation).input_shape
+    assert shape is not None, f"{operation} takes no parameters"
+    found = ParamValidator().validate(dict(parameters), shape)
     return str(found.generate_report())
 
 
@@ -105,7 +105,13 @@ def refused(code: str) -> ClientError:
     return ClientError(
         {
             "Error": {"Code": code, "Message": code},
-            "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "1"},
+            "ResponseMetadata": {
+                "HTTPStatusCode": 400,
+                "RequestId": "1",
+                "HTTPHeaders": {},
+                "HostId": "1",
+                "RetryAttempts": 0,
+            },
         },
         "Any",
     )
@@ -130,7 +136,8 @@ class _Client:
             problems = problems_of(self._service, operation, given)
             assert not problems, f"{operation}: {problems}"
             self._calls.append(Call(operation, given))
-            return _as_states(self._answers[operation](given), model.output_shape)
+            answer: dict[str, Any] = _as_states(self._answers[operation](given), model.output_shape)
+            return answer
 
         return call
 
