@@ -20,6 +20,7 @@ from llm_constructs.specs.problem import SpecificationError
 from llm_constructs.specs.region import REGIONS
 from llm_constructs.specs.residency import CustomModelDeployment, ModelReference
 
+PROMPTS = DatasetRules(format=RecordFormat.PROMPT_COMPLETION)
 NOVA = "amazon.nova-micro-v1:0:128k"
 SAGEMAKER: dict[str, Any] = {
     "repository": "llm/fine-tuning",
@@ -72,7 +73,7 @@ def problems_of(folder: Path, text: str) -> str:
         ({"hyperparameters": {"epochCount": "6"}}, "between 1 and 5"),
         ({"hyperparameters": {"epochCount": "2.5"}}, "between 1 and 5"),
         ({"hyperparameters": {"batchSize": "1"}}, "no such hyperparameter"),
-        ({"dataset": DatasetRules(format=RecordFormat.PROMPT_COMPLETION)}, "learns from other records"),
+        ({"dataset": PROMPTS}, "learns from other records"),
         ({"training_hours": 0}, "Give 1 to 120"),
     ],
 )
