@@ -20,8 +20,8 @@ CACHE = ROOT / ".cache" / "functions"
 
 FUNCTIONS = FunctionSource(
     root=LAMBDAS,
-    modules=("fine_tuning.validator", "fine_tuning.evaluator"),
-    requirements=LAMBDAS / "fine_tuning" / "requirements.txt",
+    modules=("tuning_quality.validator", "tuning_quality.evaluator"),
+    requirements=LAMBDAS / "tuning_quality" / "requirements.txt",
     services=("bedrock-runtime", "s3"),
 )
 

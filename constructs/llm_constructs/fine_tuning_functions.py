@@ -103,7 +103,7 @@ class FineTuningFunctions(Construct):
             construct_id,
             shape=FunctionShape(
                 description=description,
-                handler=f"fine_tuning.{module}.handler",
+                handler=f"tuning_quality.{module}.handler",
                 code=self._code,
                 memory_mib=_MEMORY_MIB,
                 timeout=LONGEST,

@@ -74,6 +74,9 @@ MODELS: dict[str, Any] = {
     "first": chat_model(
         model_id="eu.amazon.nova-pro-v1:0", fallbacks=["second"], capabilities=["tools"]
     ),
+    "tuned": chat_model(
+        model_id="arn:aws:bedrock:us-west-2:111111111111:custom-model-deployment/abcdefghijkl"
+    ),
     "second": chat_model(model_id="eu.amazon.nova-lite-v1:0"),
     "titan": {
         "model_id": "amazon.titan-embed-text-v2:0",

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import botocore.session
 
-from fine_tuning.settings import ValidatorSettings
-from fine_tuning.storage import DatasetError, Storage
-from fine_tuning.validation import Validation
 from gateway.governance.redaction import Redactor
+from tuning_quality.settings import ValidatorSettings
+from tuning_quality.storage import DatasetError, Storage
+from tuning_quality.validation import Validation
 
 DATASETS: Final = ("training", "validation", "evaluation")
 

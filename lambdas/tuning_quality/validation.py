@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol
 
-from fine_tuning.records import Record, RecordError, RecordFormat, parse
+from tuning_quality.records import Record, RecordError, RecordFormat, parse
 
 BYTES_FOR_A_TOKEN: Final = 4
 """Of UTF-8. Tokenizers differ by model, so this is an estimate, as docs/fine-tuning.md says."""

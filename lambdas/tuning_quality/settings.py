@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fine_tuning.records import RecordFormat
-from fine_tuning.scoring import Gate
-from fine_tuning.validation import Rules
+from tuning_quality.records import RecordFormat
+from tuning_quality.scoring import Gate
+from tuning_quality.validation import Rules
 
 
 class SettingsError(Exception):

@@ -13,10 +13,10 @@ from typing import Any, Final, Protocol
 import botocore.session
 from botocore.config import Config
 
-from fine_tuning.records import Record, parse
-from fine_tuning.scoring import Answer, Comparison, Score, means, score
-from fine_tuning.settings import EvaluatorSettings
-from fine_tuning.storage import Storage
+from tuning_quality.records import Record, parse
+from tuning_quality.scoring import Answer, Comparison, Score, means, score
+from tuning_quality.settings import EvaluatorSettings
+from tuning_quality.storage import Storage
 
 THREADS: Final = 8
 
