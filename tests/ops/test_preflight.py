@@ -590,6 +590,48 @@ def test_a_profile_that_the_region_does_not_have_is_told(
     assert "no such inference profile in us-east-2" in finding.reason
 
 
+DEPLOYED = "arn:aws:bedrock:us-east-2:333333333333:custom-model-deployment/abcdefghijkl"
+
+
+def deployment(status: str) -> dict[str, Any]:
+    return {
+        "customModelDeploymentArn": DEPLOYED,
+        "modelDeploymentName": "support",
+        "modelArn": "arn:aws:bedrock:us-east-2:333333333333:custom-model/imported/abcdefghijkl",
+        "createdAt": "2026-11-01T00:00:00Z",
+        "status": status,
+    }
+
+
+def with_tuned_model() -> Environment:
+    """Return prod with one model, which is fine-tuned."""
+    model = {
+        "alias": "support",
+        "model_id": DEPLOYED,
+        "context_tokens": 128_000,
+        "max_output_tokens": 8_192,
+        "price": {"input": 720_000, "output": 720_000},
+    }
+    return changed(gateway={"models": [model]})
+
+
+def test_a_tuned_model_is_asked_for_by_its_deployment_alone(
+    aws: AwsOnLoopback, account: Account
+) -> None:
+    environment = with_tuned_model()
+    assert not BY_TITLE["access to foundation models"].concerns(environment)
+    aws.answer("bedrock", "GetCustomModelDeployment", deployment("Active"))
+    assert found("fine-tuned models", account, environment) == []
+
+
+def test_a_tuned_model_that_does_not_answer_is_told(aws: AwsOnLoopback, account: Account) -> None:
+    environment = with_tuned_model()
+    aws.answer("bedrock", "GetCustomModelDeployment", deployment("Creating"))
+    assert "state is Creating" in one("fine-tuned models", account, environment).reason
+    aws.fail("bedrock", "GetCustomModelDeployment", "ResourceNotFoundException")
+    assert "state is Absent" in one("fine-tuned models", account, environment).reason
+
+
 TOKEN = "arn:aws:secretsmanager:us-east-2:333333333333:secret:hub-AbCdEf"
 
 

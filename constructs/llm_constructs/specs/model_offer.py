@@ -162,8 +162,9 @@ def _why_needed(model: ModelAlias) -> tuple[str, str]:
             f"It is not known of {model.served_by}, and budgets need it.",
             "Give it; docs/gateway-models.md says how to find a price for what nobody bills.",
         )
+    name = model.reference.foundation_model or model.model_id
     return (
-        f"It is not known of {model.reference.foundation_model or model.model_id}, and budgets need it.",
+        f"It is not known of {name}, and budgets need it.",
         "Give it; the model's card and the price list of Bedrock have it.",
     )
 
