@@ -20,6 +20,7 @@ from ops.documents import docs
 from ops.fabric.command import fabric
 from ops.fine_tuning.command import fine_tune
 from ops.kubernetes.command import charts, kubernetes
+from ops.load.command import load
 from ops.local.command import app as local
 from ops.preflight.command import preflight
 from ops.price.command import price
@@ -42,6 +43,7 @@ app.command()(preflight)
 app.command()(price)
 app.add_typer(capacity.app, name="capacity")
 app.command()(fabric)
+app.command()(load)
 app.command("fine-tune")(fine_tune)
 app.add_typer(keys.app, name="keys")
 app.add_typer(usage.app, name="usage")
