@@ -317,6 +317,7 @@ def test_an_addon_that_is_gone_is_told_with_the_newest(
     assert "It lists v2.0.0-eksbuild.1 first." in finding.reason
 
 
+@pytest.mark.usefixtures("aws")
 def test_addons_of_hyperpod_are_looked_for_as_well(account: Account, prod: Environment) -> None:
     training = HyperPod(
         orchestrator=Orchestrator.EKS,
@@ -652,7 +653,7 @@ def with_token() -> Environment:
         "pool": "serving-l40s",
         "instance_type": "g6e.2xlarge",
     }
-    return changed(serving={"models": [model]})
+    return changed(serving={"models": [model]}, gateway=None)
 
 
 @pytest.mark.parametrize(

@@ -301,7 +301,7 @@ def test_every_alias_has_its_tokens_priced() -> None:
     ("arguments", "sentence"),
     [
         (("--use", "standard=many"), "Write alias=REQUESTS:INPUT:OUTPUT"),
-        (("--use", "nobody=1:1:1"), "Choose from fast, standard, smart, embed"),
+        (("--use", "nobody=1:1:1"), "Choose from fast, standard, smart, open, embed"),
         (("--use", "fast=1:1:1", "--cached-share", "2"), "from 0 to 1"),
         (("--seconds", "soon"), "is no amount"),
     ],
