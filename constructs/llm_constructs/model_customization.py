@@ -199,7 +199,6 @@ class ModelCustomization(Construct):
             iam_resources=[
                 self._base_model_arn,
                 self._arn("custom-model", "*"),
-                self._arn("model-customization-job", "*"),
             ],
             result_path=_JOB,
         )
@@ -239,7 +238,7 @@ class ModelCustomization(Construct):
                 "ModelArn": sfn.JsonPath.string_at(f"{_JOB}.OutputModelArn"),
                 "ClientRequestToken": EXECUTION,
             },
-            [self._arn("custom-model", "*"), self._arn("custom-model-deployment", "*")],
+            [self._arn("custom-model", "*")],
             result_path=_DEPLOYMENT,
         )
         create.next(wait)

@@ -74,6 +74,9 @@ class Account:
                 yield from self._bedrock(call)
             case "bedrock":
                 yield Request(f"bedrock:{call.operation}", "*")
+            case "s3":
+                key = f"{call.parameters['Bucket']}/{call.parameters['Key']}"
+                yield Request(f"s3:{call.operation}", f"arn:{self.partition}:s3:::{key}")
             case "secretsmanager":
                 yield Request(f"secretsmanager:{call.operation}", call.parameters["SecretId"])
             case "sagemaker":
@@ -120,6 +123,10 @@ class Account:
 
     def _bedrock(self, call: Call) -> Iterator[Request]:
         """https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html"""
+        if call.operation == "ApplyGuardrail":
+            identifier = call.parameters["guardrailIdentifier"]
+            yield Request("bedrock:ApplyGuardrail", self.arn("bedrock", f"guardrail/{identifier}"))
+            return
         streams = "Stream" in call.operation
         action = "bedrock:InvokeModelWithResponseStream" if streams else "bedrock:InvokeModel"
         guard = call.parameters.get("guardrailConfig", {})
@@ -129,6 +136,9 @@ class Account:
             context["bedrock:GuardrailIdentifier"] = f"{guardrail}:{guard['guardrailVersion']}"
             yield Request("bedrock:ApplyGuardrail", guardrail)
         model = call.parameters["modelId"]
+        if model.startswith("arn:"):
+            yield Request(action, model, context)
+            return
         if model.split(".")[0] in {"us", "eu", "apac", "global"}:
             profile = self.arn("bedrock", f"inference-profile/{model}")
             yield Request(action, profile, context)

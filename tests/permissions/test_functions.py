@@ -7,7 +7,8 @@ they use are those that their roles know.
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -36,6 +37,7 @@ from task_governance.handler import handler as change_governance
 from tests.assembly import Assembly
 from tests.constructs.synthesis import synthesised
 from tests.constructs.test_task_governance import governance_in
+from tests.fake_vllm import FakeVllm, refusal
 from tests.lambdas.authorizer.test_authorizer_handler import bearer, event
 from tests.lambdas.bedrock_settings.control_plane import ControlPlane
 from tests.lambdas.governance.emulator import Emulator, running_emulator
@@ -55,6 +57,7 @@ from tests.permissions.role import (
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 LAMBDAS = Path(__file__).parents[2] / "lambdas"
+SERVER_KEY = "the-key-of-a-model-server"
 ROLE_OF_A_WORKLOAD = "arn:aws:iam::111111111111:role/batch"
 
 Grants = Mapping[str, str]
@@ -133,8 +136,10 @@ SOMEBODY = from_api_gateway(key_id="abc", team="search", models="*", redaction="
 WORKLOAD = from_api_gateway(userArn="arn:aws:sts::111111111111:assumed-role/batch/session")
 
 
-def use_everything(client: httpx.Client, bedrock: FakeBedrock, models: Mapping[str, Any]) -> None:
-    """Send a request of each kind, to each model."""
+def use_everything(
+    client: httpx.Client, models: Mapping[str, Any], fail: Callable[[str], None]
+) -> None:
+    """Send a request of each kind, to each model; ``fail`` lets the next call of an alias fail."""
     for alias, model in models.items():
         if model["kind"] == "embedding":
             send(client, "/v1/embeddings", {"model": alias, "input": "x"})
@@ -145,7 +150,7 @@ def use_everything(client: httpx.Client, bedrock: FakeBedrock, models: Mapping[s
         # Kept and repeated; then failed, which takes the key back.
         for _ in range(2):
             send(client, CHAT, hello, once=f"{alias}-kept")
-        bedrock.script(Reply(error={"code": "ValidationException", "message": ""}))
+        fail(alias)
         send(client, CHAT, hello, once=f"{alias}-lost", status=400)
     for page, headers in (("/v1/usage", {}), ("/v1/models", WORKLOAD)):
         answer = client.get(page, headers=headers)
@@ -170,10 +175,27 @@ class TestGateway:
 
     @pytest.fixture
     def requests(self, role: FunctionRole, assembly: Assembly, emulator: Emulator) -> list[Request]:
-        account, models = account_of(role), catalogue(assembly, role.stack)
-        told = {**role.variables, "GATEWAY_MODELS": str(models)}
+        account = account_of(role)
+        models = json.loads(catalogue(assembly, role.stack).read_text())
+        told = role.variables
         make_tables(emulator, told)
-        with recorder() as calls, FakeBedrock() as bedrock:
+        make_server_keys(emulator, told["GATEWAY_SERVER_KEYS"])
+        with ExitStack() as servers, recorder() as calls, FakeBedrock() as bedrock:
+            served = {
+                alias: servers.enter_context(FakeVllm(model["model_id"], SERVER_KEY))
+                for alias, model in models.items()
+                if "base_url" in model
+            }
+            for alias, server in served.items():
+                models[alias]["base_url"] = server.base_url
+            told["GATEWAY_MODELS"] = json.dumps(models)
+
+            def fail(alias: str) -> None:
+                if alias in served:
+                    served[alias].script(refusal(400, "no"))
+                else:
+                    bedrock.script(Reply(error={"code": "ValidationException", "message": ""}))
+
             endpoints = {
                 "BEDROCK_RUNTIME": bedrock.endpoint_url,
                 "DYNAMODB": emulator.url,
@@ -188,7 +210,9 @@ class TestGateway:
                         transport=transport, base_url="http://gateway", headers=SOMEBODY
                     ) as client,
                 ):
-                    use_everything(client, bedrock, json.loads(models.read_text()))
+                    use_everything(client, models, fail)
+            assert served
+            assert all(server.calls for server in served.values())
         return [request for call in calls.calls for request in account.requests(call)]
 
     def test_all_its_calls_are_allowed_and_nothing_else_is(
@@ -249,6 +273,16 @@ def make_tables(emulator: Emulator, told: Mapping[str, str]) -> None:
     administration = administration_of(emulator, directory, name)
     administration.put_team(Team("search"))
     administration.register_role(ROLE_OF_A_WORKLOAD, "search")
+
+
+def make_server_keys(emulator: Emulator, keys: str) -> None:
+    """Make the secrets with the model servers' keys."""
+    secrets = emulator.secrets_manager()
+    known = {each["Name"] for each in secrets.list_secrets()["SecretList"]}
+    for pair in keys.split(","):
+        name = pair.partition("=")[2].rsplit(":", 1)[-1]
+        if name not in known:
+            emulator.make_secret(SERVER_KEY, name)
 
 
 def administration_of(emulator: Emulator, table: str, secret: str) -> Administration:
@@ -529,6 +563,8 @@ def test_every_function_is_judged_here(assembly: Assembly) -> None:
     judged = {
         *("gateway/run.sh", "authorizer.handler.handler", "__entrypoint__.handler"),
         *("framework.onEvent", "index.handler"),
+        # In test_tuning_permissions.py.
+        *("tuning_quality.validator.handler", "tuning_quality.evaluator.handler"),
     }
     handlers = {
         resource["Properties"].get("Handler")
