@@ -103,7 +103,7 @@ class TrainingStack(Layer):
         )
         if addons.task_governance is None or environment.eks is None:
             return
-        TaskGovernance(
+        governance = TaskGovernance(
             self,
             "TaskGovernance",
             cluster=eks.cluster,
@@ -114,3 +114,4 @@ class TrainingStack(Layer):
             encryption_key=self.hyperpod.volume_key,
             after=[addons.task_governance],
         )
+        self.tag(*governance.without_tags)

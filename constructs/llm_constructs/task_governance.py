@@ -52,6 +52,8 @@ class TaskGovernance(Construct):
         after: Sequence[IDependable],
     ) -> None:
         super().__init__(scope, construct_id)
+        self.without_tags: list[CfnResource] = []
+        """Resources without an L1, which do not bear the stack's tags by themselves."""
         self._cluster = cluster
         self._cluster_arn = cluster_arn
         self._code = code
@@ -90,6 +92,7 @@ class TaskGovernance(Construct):
                 type=f"AWS::SageMaker::{kind}",
                 properties=dict(configuration),
             )
+            self.without_tags.append(made)
             Validations.of(made).acknowledge(
                 Acknowledgment(
                     id="CloudFormation-Validate::F3006",

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.constructs.fine_tuning import APPROVED, UNATTENDED, definition, pipelines
+from tests.constructs.fine_tuning_stacks import APPROVED, UNATTENDED, definition, pipelines
 from tests.constructs.rule_packs import lint_findings, open_findings
 from tests.constructs.state_machine_run import (
     Answer,

@@ -140,7 +140,7 @@ def retained(assembly: Assembly, environment: str) -> dict[str, set[str]]:
 
 @pytest.mark.synth
 def test_what_production_retains_is_what_the_page_says(assembly: Assembly) -> None:
-    rows = re.findall(r"^\| ([a-z, ]+) \| (`AWS::[^|]+) \|", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| ([a-z, -]+) \| (`AWS::[^|]+) \|", PAGE, re.MULTILINE)
     said = {
         stack: set(re.findall(r"AWS::\w+::\w+", kinds))
         for stacks, kinds in rows
@@ -161,7 +161,7 @@ def test_without_retained_data_only_a_layer_of_lambda_stays(assembly: Assembly) 
 
 @pytest.mark.synth
 def test_what_stacks_cost_is_what_the_estimate_says(assembly: Assembly) -> None:
-    rows = dict(re.findall(r"^\| `llm-dev-(\w+)` \| (\d+) \|", PAGE, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `llm-dev-([\w-]+)` \| (\d+) \|", PAGE, re.MULTILINE))
     result = CliRunner().invoke(
         app, ["price", "--env", "dev", "--json", "--assembly", str(assembly.directory)]
     )
