@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, cast
 
 import botocore.session
@@ -139,6 +139,16 @@ class _AbandonedError(BotoCoreError):
 _reader = threading.local()
 
 
+@contextmanager
+def _made_for(call: "ConverseCall") -> Iterator[None]:
+    """Tell the client, for as long as it is asked here, whose call this thread makes."""
+    _reader.call = call
+    try:
+        yield
+    finally:
+        _reader.call = None
+
+
 def _refuse_abandoned(**_: object) -> None:
     """Keep botocore from trying a call again that its reader has given up."""
     call = getattr(_reader, "call", None)
@@ -162,12 +172,14 @@ class ConverseCall:
         Raises:
             ApiError: whatever went wrong, as the client is to see it.
         """
-        _reader.call = self
         try:
             if not self._stream:
-                yield from of_answer(self._client.converse(**self._params))
+                with _made_for(self):
+                    answer = self._client.converse(**self._params)
+                yield from of_answer(answer)
                 return
-            self._body = self._client.converse_stream(**self._params)["stream"]
+            with _made_for(self):
+                self._body = self._client.converse_stream(**self._params)["stream"]
             if self.is_closed:
                 return
             yield from of_stream(self._body)

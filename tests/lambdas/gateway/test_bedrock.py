@@ -5,7 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.bedrock import FAULTS, BedrockRuntime, ConverseCall, create_client
+from gateway.bedrock import (
+    FAULTS,
+    BedrockRuntime,
+    ConverseCall,
+    EmbeddingCall,
+    create_client,
+)
 from gateway.errors import ApiError
 from ops.fake_bedrock.reply import Reply, text_steps
 from ops.fake_bedrock.server import FakeBedrock
@@ -78,3 +84,14 @@ def test_closing_ends_a_read_that_waits(fake: FakeBedrock, runtime: BedrockRunti
         list(events)
     closer.join()
     assert not fake.gate("never").is_set()
+
+
+def test_a_call_given_up_does_not_stop_the_next_one_of_its_thread(
+    fake: FakeBedrock, runtime: BedrockRuntime
+) -> None:
+    fake.script(Reply([*text_steps("first", "second")[:2], {"wait": "never"}]))
+    given_up = ConverseCall(runtime, PARAMS, stream=True)
+    next(given_up.events())
+    given_up.close()
+    vector, _ = EmbeddingCall(runtime, {})("amazon.titan-embed-text-v2:0", {"inputText": "x"})
+    assert vector["embedding"]
