@@ -29,6 +29,7 @@ from llm_constructs.neuron_monitor import NeuronMonitor
 from llm_constructs.node_pools import NodeSite
 from llm_constructs.prometheus import Prometheus
 from llm_constructs.reserved_nodes import ReservedNodes
+from llm_constructs.service_key import VolumeKey
 from llm_constructs.specs.cluster_addon import (
     AUTO_MODE_CONTROLLERS,
     CONTROLLERS,
@@ -44,7 +45,6 @@ from llm_constructs.specs.mirror import Mirror
 from llm_constructs.storage_class import DefaultStorageClass
 from llm_constructs.system_nodes import SystemNodeGroup
 from llm_constructs.team_queues import TeamQueues
-from llm_constructs.volume_key import VolumeKey
 from llm_constructs.workload_namespaces import WorkloadNamespaces
 from stacks.layer import Layer
 

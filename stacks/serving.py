@@ -10,9 +10,8 @@ from config import Environment
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.model_endpoint import ModelEndpoint
 from llm_constructs.model_server_alarms import pascal_case
-from llm_constructs.nag import acknowledge
 from llm_constructs.network import Network
-from llm_constructs.private_bucket import AccessLogsBucket
+from llm_constructs.private_bucket import LoadBalancerLogsBucket
 from llm_constructs.specs.data_lake import LakeArea
 from llm_constructs.specs.model_server import ModelServer
 from llm_constructs.specs.problem import Problem, SpecificationError
@@ -91,7 +90,12 @@ class ServingStack(Layer):
             domain=domain.name,
             certificate=network.certificate,
             hosted_zone=network.hosted_zone,
-            access_logs=self._make_access_logs(),
+            access_logs=LoadBalancerLogsBucket(
+                self,
+                "AccessLogs",
+                retention_days=ACCESS_LOGS_DAYS,
+                removal_policy=self.removal_policy,
+            ),
             encryption_key=CustomerKey(
                 self,
                 "Key",
@@ -101,26 +105,6 @@ class ServingStack(Layer):
             models=lake.location(LakeArea.MODELS) if lake else None,
             query_endpoint=eks.prometheus.query_endpoint if eks.prometheus else None,
         )
-
-    def _make_access_logs(self) -> AccessLogsBucket:
-        # A load balancer cannot write to a bucket encrypted with a key of KMS.
-        # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
-        bucket = AccessLogsBucket(
-            self,
-            "AccessLogs",
-            retention_days=ACCESS_LOGS_DAYS,
-            removal_policy=self.removal_policy,
-        )
-        acknowledge(
-            bucket,
-            "AwsSolutions-S1",
-            "HIPAA.Security-S3BucketLoggingEnabled",
-            "NIST.800.53.R5-S3BucketLoggingEnabled",
-            "PCI.DSS.321-S3BucketLoggingEnabled",
-            reason="The bucket holds access logs and nothing else; logs of the access to access "
-            "logs would go on without end. CloudTrail has who read them.",
-        )
-        return bucket
 
     def _node_labels(self, server: ModelServer, eks: "EksStack") -> Mapping[str, str]:
         """Return the label that the nodes of the model's pool or reserved group have."""

@@ -4,40 +4,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import CustomResource, Duration, IgnoreMode, RemovalPolicy, Stack
+from aws_cdk import CustomResource, Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
-from aws_cdk import custom_resources as cr
 from constructs import Construct
 
-from llm_constructs.deployment_function import accept_deployment
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.nag import acknowledge
-from llm_constructs.service_role import ServiceRole
+from llm_constructs.resource_provider import ResourceProvider, package_code
 
 RESOURCE_TYPE = "Custom::BedrockSetting"
 
-_FOLDER = "bedrock_settings"
+_PACKAGE = "bedrock_settings"
 # Reading, writing and reading again, each with its own retries, and two minutes of waiting until
 # Bedrock knows a role that was just made.
 _TIMEOUT = Duration.minutes(5)
-_MEMORY_MIB = 256
-# In botocore's standard mode: about half a minute of throttling is waited for.
-_ATTEMPTS = 6
 
 
 def setting_code(lambdas: Path) -> lambda_.Code:
-    """Return the code of the function: the package ``bedrock_settings`` in the folder ``lambdas``.
-
-    It needs nothing but the SDK of Lambda's runtime, so no package is installed.
-    """
-    return lambda_.Code.from_asset(
-        str(lambdas),
-        ignore_mode=IgnoreMode.GIT,
-        # The folder is the root that imports start at; the asset holds one package of it.
-        exclude=["*", f"!/{_FOLDER}", f"!/{_FOLDER}/**", "__pycache__"],
-    )
+    """Return the function's code: the package ``bedrock_settings`` in the folder ``lambdas``."""
+    return package_code(lambdas, _PACKAGE)
 
 
 class BedrockSetting(Construct):
@@ -69,98 +55,34 @@ class BedrockSetting(Construct):
         restorable_roles: Sequence[iam.IRole] = (),
     ) -> None:
         super().__init__(scope, construct_id)
-        self._key = encryption_key
         self._parameter = f"/llm-constructs/bedrock/{setting}"
-        function = self._make_function(
-            code,
-            {
+        provider = ResourceProvider(
+            self,
+            "Provider",
+            code=code,
+            package=_PACKAGE,
+            purpose="Takes a setting of Bedrock's over and gives it back",
+            timeout=_TIMEOUT,
+            encryption_key=encryption_key,
+            environment={
                 "SETTING": setting,
                 "RECORD_PARAMETER": self._parameter,
                 **_restorable(restorable_roles),
             },
         )
+        function = provider.function
         self._allow_setting(function, actions)
         self._allow_passing(function, [*passed_roles, *restorable_roles])
         self.resource = CustomResource(
             self,
             "Resource",
             resource_type=RESOURCE_TYPE,
-            service_token=self._make_provider(function).service_token,
+            service_token=provider.service_token,
             pascal_case_properties=False,
             properties={"Configuration": Stack.of(self).to_json_string(dict(configuration))},
         )
         # On deletion the function needs its permissions to put the earlier setting back.
         self.resource.node.add_dependency(function)
-
-    def _make_function(
-        self, code: lambda_.Code, environment: Mapping[str, str]
-    ) -> lambda_.Function:
-        group = self._make_log_group("FunctionLogs")
-        role = self._make_role("FunctionRole", "Changes a setting of Bedrock's", group)
-        function = lambda_.Function(
-            self,
-            "Function",
-            description="Takes a setting of Bedrock's over and gives it back",
-            code=code,
-            handler=f"{_FOLDER}.handler.handler",
-            runtime=lambda_.Runtime.PYTHON_3_14,
-            architecture=lambda_.Architecture.ARM_64,
-            memory_size=_MEMORY_MIB,
-            timeout=_TIMEOUT,
-            role=role,
-            log_group=group,
-            environment={
-                **environment,
-                "AWS_RETRY_MODE": "standard",
-                "AWS_MAX_ATTEMPTS": str(_ATTEMPTS),
-            },
-        )
-        accept_deployment(function)
-        return function
-
-    def _make_provider(self, function: lambda_.Function) -> cr.Provider:
-        group = self._make_log_group("ProviderLogs")
-        role = self._make_role("ProviderRole", "Calls the function that changes the setting", group)
-        provider = cr.Provider(
-            self,
-            "Provider",
-            on_event_handler=function,
-            framework_on_event_role=role,
-            log_group=group,
-        )
-        accept_deployment(provider)
-        acknowledge(
-            provider,
-            "Serverless-LambdaDefaultMemorySize",
-            reason="The function is the CDK's own, which fixes its memory; it waits for another "
-            "function and passes the answer on, for which the smallest size is right.",
-        )
-        acknowledge(
-            role,
-            "AwsSolutions-IAM5[Resource::<...>:*]",
-            reason="The provider framework of the CDK grants itself the versions and aliases of "
-            "the one function that it calls, which the CDK does for every function.",
-        )
-        return provider
-
-    def _make_log_group(self, construct_id: str) -> logs.LogGroup:
-        return logs.LogGroup(
-            self,
-            construct_id,
-            encryption_key=self._key,
-            retention=logs.RetentionDays.ONE_YEAR,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
-
-    def _make_role(self, construct_id: str, description: str, group: logs.LogGroup) -> ServiceRole:
-        role = ServiceRole(
-            self,
-            construct_id,
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description=description,
-        )
-        group.grant_write(role)
-        return role
 
     def _allow_setting(self, function: lambda_.Function, actions: Sequence[str]) -> None:
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonbedrock.html

@@ -9,9 +9,9 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from llm_constructs.nag import acknowledge
+from llm_constructs.service_key import VolumeKey
 from llm_constructs.service_role import ServiceRole
 from llm_constructs.specs.instance_type import InstanceType
-from llm_constructs.volume_key import VolumeKey
 
 HTTPS = 443
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from aws_cdk import ArnFormat, Duration, Size, Stack
+from aws_cdk import Duration, Size
 from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
@@ -14,7 +14,7 @@ from constructs import Construct
 
 from llm_constructs.data_lake import DataLake
 from llm_constructs.nag import acknowledge
-from llm_constructs.service_role import ServiceRole
+from llm_constructs.service_role import TaskRole
 from llm_constructs.specs.curation import Curation, JobSize
 from llm_constructs.specs.data_lake import LakeArea
 
@@ -80,7 +80,9 @@ class CurationJobs(Construct):
         self._curation = curation
         self._lake = lake
         self._log_group = log_group
-        self._execution_role = self._make_role("ExecutionRole", "Pulls images and writes logs")
+        self._execution_role = TaskRole(
+            self, "ExecutionRole", description="Pulls images and writes logs"
+        )
         log_group.grant_write(self._execution_role)
         acknowledge(
             self._execution_role,
@@ -101,26 +103,6 @@ class CurationJobs(Construct):
         repository.grant_pull(instance_role)
         return repository
 
-    def _make_role(self, construct_id: str, description: str) -> ServiceRole:
-        stack = Stack.of(self)
-        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
-        tasks_of_this_account = {
-            "StringEquals": {"aws:SourceAccount": stack.account},
-            "ArnLike": {
-                "aws:SourceArn": stack.format_arn(
-                    service="ecs", resource="*", arn_format=ArnFormat.NO_RESOURCE_NAME
-                )
-            },
-        }
-        return ServiceRole(
-            self,
-            construct_id,
-            assumed_by=iam.ServicePrincipal(
-                "ecs-tasks.amazonaws.com", conditions=tasks_of_this_account
-            ),
-            description=description,
-        )
-
     def _make_definition(self, stage: Stage, repository: ecr.IRepository) -> batch.EcsJobDefinition:
         curation = self._curation
         large = stage is Stage.DEDUPLICATE
@@ -138,7 +120,7 @@ class CurationJobs(Construct):
         if gpu is None:
             return None
         repository = self._repository("GpuRepository", gpu.repository, instance_role)
-        role = self._make_role("GpuRole", "Finds similar documents on GPUs")
+        role = TaskRole(self, "GpuRole", description="Finds similar documents on GPUs")
         self._allow(role, Access((LakeArea.CURATED,), (LakeArea.CURATED,)))
         work = self._lake.location(LakeArea.CURATED)
         return self._definition(
@@ -171,8 +153,10 @@ class CurationJobs(Construct):
             case _:
                 return work
 
-    def _stage_role(self, stage: Stage) -> ServiceRole:
-        role = self._make_role(f"{stage.value.capitalize()}Role", f"The stage {stage} of curation")
+    def _stage_role(self, stage: Stage) -> TaskRole:
+        role = TaskRole(
+            self, f"{stage.value.capitalize()}Role", description=f"The stage {stage} of curation"
+        )
         self._allow(role, ACCESS[stage])
         if stage is Stage.PLAN:
             models = self._lake.location(LakeArea.MODELS)

@@ -17,6 +17,7 @@ from llm_constructs.eks_watch import (
     describe_signals,
 )
 from llm_constructs.encryption import CustomerKey
+from llm_constructs.fabric_security_group import FabricSecurityGroup
 from llm_constructs.kubectl import Kubectl
 from llm_constructs.log_retention import retention_of
 from llm_constructs.nag import acknowledge
@@ -190,27 +191,14 @@ class EksCluster(Construct):
         return role
 
     def _make_node_security_group(self) -> ec2.SecurityGroup:
-        group = ec2.SecurityGroup(
+        # Other traffic leaves by the cluster's group.
+        return FabricSecurityGroup(
             self,
             "NodeSecurityGroup",
             vpc=self.vpc,
             description=f"Nodes of {self.name}",
-            # A group that allows all outbound traffic loses the rule to itself, without which EFA
-            # does not work. Other traffic leaves by the cluster's group.
-            allow_all_outbound=False,
+            traffic="EFA between nodes",
         )
-        group.add_ingress_rule(group, ec2.Port.all_traffic(), "EFA between nodes")
-        group.add_egress_rule(group, ec2.Port.all_traffic(), "EFA between nodes")
-        acknowledge(
-            group,
-            "HIPAA.Security-EC2RestrictedCommonPorts",
-            "NIST.800.53.R5-EC2RestrictedCommonPorts",
-            "PCI.DSS.321-EC2RestrictedCommonPorts",
-            reason="EFA works only in a security group that allows itself all traffic both ways "
-            "(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-start.html). The rule names "
-            "the group of the nodes, never an address range.",
-        )
-        return group
 
     def _admit(self, construct_id: str, role_arn: str, policy: str) -> None:
         eks.AccessEntry(

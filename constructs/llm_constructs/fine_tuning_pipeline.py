@@ -24,8 +24,8 @@ from llm_constructs.fine_tuning_functions import (
 from llm_constructs.log_protection import masked_secrets
 from llm_constructs.log_retention import retention_of
 from llm_constructs.model_customization import ModelCustomization
-from llm_constructs.model_key import ModelKey
 from llm_constructs.nag import acknowledge
+from llm_constructs.service_key import ModelKey
 from llm_constructs.service_role import ServiceRole
 from llm_constructs.specs.fine_tuning import (
     BedrockFineTuning,

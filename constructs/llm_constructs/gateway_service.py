@@ -3,12 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
@@ -23,8 +22,8 @@ from llm_constructs.gateway_service_watch import (
 from llm_constructs.log_protection import masked_secrets
 from llm_constructs.log_retention import retention_of
 from llm_constructs.nag import acknowledge
-from llm_constructs.private_bucket import AccessLogsBucket
-from llm_constructs.service_role import ServiceRole
+from llm_constructs.private_bucket import LoadBalancerLogsBucket
+from llm_constructs.service_role import TaskRole
 from llm_constructs.specs.gateway_service import ServiceCapacity
 from llm_constructs.specs.problem import Problems
 
@@ -95,7 +94,7 @@ class GatewayService(Construct):
         }
         _check(environment, own, clients)
         self.log_group = self._make_log_group(log_retention_days)
-        self.task_role = self._make_role("TaskRole", "What the gateway acts as")
+        self.task_role = TaskRole(self, "TaskRole", description="What the gateway acts as")
         self.service = self._make_service(image, {**environment, **own})
         self.load_balancer = self._make_load_balancer(internet_facing, clients)
         listener = self._make_listener(certificate)
@@ -132,30 +131,12 @@ class GatewayService(Construct):
             data_protection_policy=masked_secrets(),
         )
 
-    def _make_role(self, construct_id: str, description: str) -> ServiceRole:
-        stack = Stack.of(self)
-        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
-        tasks_of_this_account = {
-            "StringEquals": {"aws:SourceAccount": stack.account},
-            "ArnLike": {
-                "aws:SourceArn": stack.format_arn(
-                    service="ecs", resource="*", arn_format=ArnFormat.NO_RESOURCE_NAME
-                )
-            },
-        }
-        return ServiceRole(
-            self,
-            construct_id,
-            assumed_by=iam.ServicePrincipal(
-                "ecs-tasks.amazonaws.com", conditions=tasks_of_this_account
-            ),
-            description=description,
-        )
-
     def _make_task(
         self, image: ecs.ContainerImage, environment: Mapping[str, str]
     ) -> ecs.FargateTaskDefinition:
-        execution_role = self._make_role("ExecutionRole", "Pulls the image and writes the logs")
+        execution_role = TaskRole(
+            self, "ExecutionRole", description="Pulls the image and writes the logs"
+        )
         acknowledge(
             execution_role,
             "AwsSolutions-IAM5[Resource::*]",
@@ -261,22 +242,11 @@ class GatewayService(Construct):
         )
         for client in clients:
             balancer.connections.allow_from(client, ec2.Port.tcp(_HTTPS), "HTTPS from clients")
-        # A load balancer cannot write to a bucket encrypted with a key of KMS.
-        # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
-        bucket = AccessLogsBucket(
+        bucket = LoadBalancerLogsBucket(
             self,
             "AccessLogs",
             retention_days=_ACCESS_LOGS_DAYS,
             removal_policy=self._removal_policy,
-        )
-        acknowledge(
-            bucket,
-            "AwsSolutions-S1",
-            "HIPAA.Security-S3BucketLoggingEnabled",
-            "NIST.800.53.R5-S3BucketLoggingEnabled",
-            "PCI.DSS.321-S3BucketLoggingEnabled",
-            reason="The bucket holds access logs and nothing else; logs of the access to access "
-            "logs would go on without end. CloudTrail has who read them.",
         )
         balancer.log_access_logs(bucket)
         return balancer

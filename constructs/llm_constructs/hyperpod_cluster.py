@@ -14,6 +14,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct, IDependable
 
 from llm_constructs.encryption import CustomerKey
+from llm_constructs.fabric_security_group import FabricSecurityGroup
 from llm_constructs.hyperpod_events import HyperPodEvents
 from llm_constructs.hyperpod_groups import GroupSurroundings, LustreMount, instance_group
 from llm_constructs.hyperpod_logs import HyperPodLogs
@@ -22,7 +23,6 @@ from llm_constructs.hyperpod_permissions import node_permissions
 from llm_constructs.hyperpod_role import AutoScalingRole, HyperPodRole
 from llm_constructs.hyperpod_settings import LEGACY_FILE, legacy_document, node_settings
 from llm_constructs.lifecycle_scripts import SCRIPTS, LifecycleScripts
-from llm_constructs.nag import acknowledge
 from llm_constructs.node_permission import NodeKind, NodeResources
 from llm_constructs.specs.data_lake import LakeArea
 from llm_constructs.specs.hyperpod import HyperPod, Orchestrator
@@ -130,17 +130,13 @@ class HyperPodCluster(Construct):
         return LustreMount(dns_name=file_system.dns_name, mount_name=file_system.mount_name)
 
     def _make_security_group(self) -> ec2.SecurityGroup:
-        group = ec2.SecurityGroup(
+        group = FabricSecurityGroup(
             self,
             "SecurityGroup",
             vpc=self._neighbours.vpc,
             description=f"Nodes of the HyperPod cluster {self.name}",
-            # A group that allows all outbound traffic loses the rule to itself, and HyperPod's
-            # check of EFA fails without it.
-            allow_all_outbound=False,
+            traffic="EFA and Slurm between nodes",
         )
-        group.add_ingress_rule(group, ec2.Port.all_traffic(), "EFA and Slurm between nodes")
-        group.add_egress_rule(group, ec2.Port.all_traffic(), "EFA and Slurm between nodes")
         group.add_egress_rule(ec2.Peer.any_ipv4(), _HTTPS, "AWS's services and registries")
         database = self.spec.slurm_settings.accounting
         if database is not None:
@@ -149,15 +145,6 @@ class HyperPodCluster(Construct):
                 ec2.Port.tcp(database.port),
                 "Slurm's accounting database",
             )
-        acknowledge(
-            group,
-            "HIPAA.Security-EC2RestrictedCommonPorts",
-            "NIST.800.53.R5-EC2RestrictedCommonPorts",
-            "PCI.DSS.321-EC2RestrictedCommonPorts",
-            reason="EFA works only in a security group that allows itself all traffic both ways "
-            "(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-start.html). The rule names "
-            "the group of the nodes, never an address range.",
-        )
         if self._neighbours.file_system is not None:
             self._neighbours.file_system.allow_clients(group)
         return group

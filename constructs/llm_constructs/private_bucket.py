@@ -82,6 +82,35 @@ class AccessLogsBucket(s3.Bucket):
         )
 
 
+class LoadBalancerLogsBucket(AccessLogsBucket):
+    """Where the access logs of load balancers go, for ``retention_days``.
+
+    A load balancer cannot write to a bucket that is encrypted with a key of KMS, either:
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        retention_days: int,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+    ) -> None:
+        super().__init__(
+            scope, construct_id, retention_days=retention_days, removal_policy=removal_policy
+        )
+        acknowledge(
+            self,
+            "AwsSolutions-S1",
+            "HIPAA.Security-S3BucketLoggingEnabled",
+            "NIST.800.53.R5-S3BucketLoggingEnabled",
+            "PCI.DSS.321-S3BucketLoggingEnabled",
+            reason="The bucket holds access logs and nothing else; logs of the access to access "
+            "logs would go on without end. CloudTrail has who read them.",
+        )
+
+
 class PrivateBucket(s3.Bucket):
     """A bucket that only its account reaches, over TLS, encrypted with a key of the account's own.
 

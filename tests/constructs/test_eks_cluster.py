@@ -10,6 +10,7 @@ from aws_cdk import aws_ec2 as ec2
 
 from llm_constructs.cluster_addons import ClusterAddons
 from llm_constructs.eks_cluster import EksCluster
+from llm_constructs.service_key import VolumeKey
 from llm_constructs.specs.cluster_addon import (
     CONTROLLERS,
     FSX_CSI_DRIVER,
@@ -20,7 +21,6 @@ from llm_constructs.specs.eks import Cluster, GpuMonitoring, UpgradePolicy
 from llm_constructs.specs.helm_chart import HelmChart
 from llm_constructs.specs.node_group import SystemNodes
 from llm_constructs.system_nodes import SystemNodeGroup
-from llm_constructs.volume_key import VolumeKey
 from tests.constructs.eks import cluster_in
 from tests.constructs.references import predecessors
 from tests.constructs.synthesis import ENVIRONMENT, ZONES, Template, app, synthesised

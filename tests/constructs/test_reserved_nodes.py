@@ -14,11 +14,11 @@ from aws_cdk import aws_ec2 as ec2
 from llm_constructs.alarm import AlarmDescription, Severity
 from llm_constructs.node_config import node_user_data
 from llm_constructs.reserved_nodes import ReservedNodes
+from llm_constructs.service_key import VolumeKey
 from llm_constructs.specs.accelerators import INSTANCE_TYPES
 from llm_constructs.specs.capacity_block import CapacityBlock
 from llm_constructs.specs.instance_type import CapacityOption
 from llm_constructs.specs.node_group import ReservedNodeGroup
-from llm_constructs.volume_key import VolumeKey
 from tests.constructs.eks import cluster_in
 from tests.constructs.synthesis import Template, synthesised
 
