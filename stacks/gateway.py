@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from aws_cdk import CfnOutput
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -19,6 +20,7 @@ from llm_constructs.model_endpoint import ModelEndpoint
 from llm_constructs.network import Network
 from llm_constructs.specs.gateway import Gateway
 from llm_constructs.specs.gateway_service import ContainerService
+from llm_constructs.specs.invocation_logging import InvocationLogs
 from llm_constructs.specs.network import Domain
 from llm_constructs.specs.problem import Problem, SpecificationError
 from stacks.layer import Layer
@@ -128,6 +130,7 @@ class GatewayStack(Layer):
                 "InvocationLogging",
                 code=code,
                 logs=gateway.invocation_logging,
+                restorable_roles=self._earlier_roles(gateway.invocation_logging),
                 removal_policy=self.removal_policy,
             )
         if gateway.data_retention is not None:
@@ -138,6 +141,12 @@ class GatewayStack(Layer):
                 mode=gateway.data_retention.mode,
                 removal_policy=self.removal_policy,
             )
+
+    def _earlier_roles(self, logs: InvocationLogs) -> list[iam.IRole]:
+        return [
+            iam.Role.from_role_arn(self, f"EarlierLoggingRole{number}", arn, mutable=False)
+            for number, arn in enumerate(logs.earlier_role_arns)
+        ]
 
 
 def _code(source: FunctionSource) -> lambda_.Code:

@@ -71,7 +71,8 @@ class InvocationLogging:
         return (
             f"The present {self.name} of this account and region uses the role {role}. To put it "
             "back later, this function must be allowed to pass that role to Bedrock. Name the role "
-            "in restorable_roles of InvocationLogging, or turn the present logging off first."
+            "in earlier_role_arns of gateway.invocation_logging (in code: restorable_roles), or "
+            "turn the present logging off first."
         )
 
 
@@ -129,8 +130,8 @@ def _sentence(error: ClientError | BotoCoreError) -> str:
         case "AccessDeniedException":
             return (
                 f"{said} Look for a service control policy or a permissions boundary that denies "
-                "it; when the message names iam:PassRole, name that role in restorable_roles of "
-                "InvocationLogging."
+                "it; when the message names iam:PassRole, name that role in earlier_role_arns "
+                "of gateway.invocation_logging (in code: restorable_roles)."
             )
         case "ThrottlingException":
             return f"{said} It was tried several times. Wait some minutes and deploy again."

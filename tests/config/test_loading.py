@@ -452,6 +452,13 @@ WRONG: dict[str, tuple[str, str]] = {
         GOOD + HAIKU + "[gateway.invocation_logging]\nretention_days = 100\n",
         r"gateway\.invocation_logging\.retention_days = 100: CloudWatch Logs keeps",
     ),
+    "earlier-logging-by-a-user": (
+        GOOD
+        + HAIKU
+        + "[gateway.invocation_logging]\n"
+        + 'earlier_role_arns = ["arn:aws:iam::111111111111:user/a"]\n',
+        r"gateway\.invocation_logging\.earlier_role_arns = 'arn:.*:user/a': .* not the ARN of one",
+    ),
     "retention-mode-missing": (
         GOOD + HAIKU + "[gateway.data_retention]\n",
         r"gateway\.data_retention\.mode: It is required and missing",

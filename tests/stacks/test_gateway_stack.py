@@ -42,6 +42,7 @@ SETTINGS = """
 [gateway.invocation_logging]
 destinations = ["cloudwatch", "s3"]
 data = ["text", "image"]
+earlier_role_arns = ["arn:aws:iam::111111111111:role/logging/earlier"]
 
 [gateway.data_retention]
 mode = "none"
@@ -275,6 +276,25 @@ def test_the_settings_of_the_account_are_those_of_the_file(with_settings: Templa
     assert '"videoDataDeliveryEnabled":false' in logging
     (retention,) = [it for it in told if it != logging]
     assert retention == '{"mode":"none"}'
+
+
+def test_the_role_of_earlier_logging_may_be_passed_to_bedrock_again(
+    with_settings: Template,
+) -> None:
+    (function,) = [
+        it["Environment"]["Variables"]
+        for it in with_settings.properties("AWS::Lambda::Function")
+        if it["Environment"]["Variables"].get("SETTING") == "invocation-logging"
+    ]
+    earlier = "arn:aws:iam::111111111111:role/logging/earlier"
+    assert function["RESTORABLE_ROLES"] == earlier
+    passed = [
+        row
+        for row in permissions(with_settings, "InvocationLoggingSettingProviderFunctionRole")
+        if row[1] == "iam:PassRole" and row[2] == json.dumps(earlier)
+    ]
+    assert len(passed) == 1
+    assert "bedrock.amazonaws.com" in passed[0][3]
 
 
 def test_both_settings_are_changed_by_the_same_code(with_settings: Template) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from llm_constructs.specs.network import LOG_RETENTION_DAYS
 from llm_constructs.specs.problem import Problems
+from llm_constructs.specs.role_arn import ROLE_ARN
 
 KUBERNETES_VERSIONS: Final = ("1.36",)
 """Versions that the add-ons and charts here are pinned for.
@@ -15,7 +16,6 @@ https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html
 """
 
 _NAMESPACE = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
-_ROLE_ARN = re.compile(r"arn:aws(-us-gov)?:iam::\d{12}:role/[\w+=,.@/-]{1,512}")
 
 
 class UpgradePolicy(StrEnum):
@@ -112,7 +112,7 @@ class Cluster:
         for name, arns in named:
             for arn in arns:
                 problems.require(
-                    _ROLE_ARN.fullmatch(arn) is not None,
+                    ROLE_ARN.fullmatch(arn) is not None,
                     name,
                     arn,
                     "EKS gives access to IAM roles, and this is not the ARN of one.",

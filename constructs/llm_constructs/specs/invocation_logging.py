@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from llm_constructs.specs.network import LOG_RETENTION_DAYS
 from llm_constructs.specs.problem import Problems
+from llm_constructs.specs.role_arn import ROLE_ARN
 
 DEFAULT_RETENTION_DAYS = 30
 
@@ -48,6 +49,9 @@ class InvocationLogs:
     """The kinds of data that are logged. Images, video and audio need S3."""
     retention_days: int = DEFAULT_RETENTION_DAYS
     """Days until the logs go, at every destination."""
+    earlier_role_arns: tuple[str, ...] = ()
+    """Roles with which Bedrock wrote to a log group before: putting that logging back on deletion
+    means passing them to Bedrock again. Needed only where the account already logs to a group."""
 
     def __post_init__(self) -> None:
         problems = Problems("invocation logging")
@@ -80,4 +84,12 @@ class InvocationLogs:
             "CloudWatch Logs keeps log groups only for certain numbers of days.",
             f"Choose one of {', '.join(str(days) for days in LOG_RETENTION_DAYS)}.",
         )
+        for arn in self.earlier_role_arns:
+            problems.require(
+                ROLE_ARN.fullmatch(arn) is not None,
+                "earlier_role_arns",
+                arn,
+                "Bedrock writes to log groups with an IAM role, and this is not the ARN of one.",
+                "Write it as arn:aws:iam::111111111111:role/name.",
+            )
         problems.raise_if_any()
