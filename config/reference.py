@@ -12,7 +12,7 @@ PAGE_FILE = "docs/configuration.md"
 _INTRODUCTION = f"""\
 # Configuration
 
-<!-- Written by `make docs` from config/environment.py and llm_constructs.specs; do not edit. -->
+<!-- Written by `make docs` from the modules of config/ and llm_constructs.specs; do not edit. -->
 
 An environment is one file, `config/<name>.toml`; its name is the file's. What the file leaves out
 has the default of the tables below, and a capability whose table is left out does not exist in the

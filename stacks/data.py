@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from constructs import Construct
 
 from config import Environment
-from config.environment import DataTable
+from config.tables import DataTable
 from llm_constructs.data_lake import DataLake, LakeReplicaBucket
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.lustre import LustreFileSystem

@@ -7,7 +7,7 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct, IDependable
 
 from config import Environment
-from config.environment import EksTable
+from config.tables import EksTable
 from llm_constructs.automatic_pools import AutomaticPools
 from llm_constructs.cluster_addons import ClusterAddons
 from llm_constructs.data_lake import DataLake

@@ -157,13 +157,7 @@ class Kubectl(Construct):
         mirror = self._mirror
         asset = mirror.chart(chart) if mirror else None
         if asset is not None:
-            # This one file; the asset's own grant would be for everything in the bucket.
-            self._role.add_to_policy(
-                iam.PolicyStatement(
-                    actions=["s3:GetObject"],
-                    resources=[asset.bucket.arn_for_objects(asset.s3_object_key)],
-                )
-            )
+            self._allow_reading(asset)
         release = eks.HelmChart(
             scope,
             construct_id,
@@ -205,13 +199,7 @@ class Kubectl(Construct):
             asset_hash=hashlib.sha256(digest.encode()).hexdigest(),
             asset_hash_type=AssetHashType.CUSTOM,
         )
-        # The CDK's own grant is refused with all others, and would be for the whole bucket.
-        self._role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["s3:GetObject"],
-                resources=[asset.bucket.arn_for_objects(asset.s3_object_key)],
-            )
-        )
+        self._allow_reading(asset)
         made = eks.HelmChart(
             scope,
             construct_id,
@@ -226,6 +214,16 @@ class Kubectl(Construct):
         )
         made.node.add_dependency(*self._after, *after)
         return made
+
+    def _allow_reading(self, asset: s3_assets.Asset) -> None:
+        # This one file. The CDK's own grant is refused with all others that it adds to the role,
+        # and would be for everything in the bucket.
+        self._role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["s3:GetObject"],
+                resources=[asset.bucket.arn_for_objects(asset.s3_object_key)],
+            )
+        )
 
     def _make_security_group(self, vpc: ec2.IVpc) -> ec2.SecurityGroup:
         # Not the cluster's own group, which the CDK would take: Lambda gives its interfaces back

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from config import Environment
-from config.environment import EksTable
+from config.tables import EksTable
 from llm_constructs.specs.cluster_addon import cluster_addons, hyperpod_addons
 from llm_constructs.specs.hyperpod_kubernetes import HyperPodKubernetes
 from llm_constructs.specs.instance_type import AmiType

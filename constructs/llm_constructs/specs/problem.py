@@ -1,6 +1,7 @@
 """What is wrong with a value, as sentences."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -51,6 +52,14 @@ class Problems:
         """Note a problem unless ``ok``."""
         if not ok:
             self.add(field, value, reason, remedy)
+
+    @contextmanager
+    def inside(self, field: str) -> Iterator[None]:
+        """Note what a specification refuses meanwhile as problems of ``field``."""
+        try:
+            yield
+        except SpecificationError as error:
+            self._problems += [problem.within(field) for problem in error.problems]
 
     @property
     def found(self) -> tuple[Problem, ...]:
