@@ -13,6 +13,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from llm_constructs.data_lake import DataLake
+from llm_constructs.lake_access import acknowledge_lake_access
 from llm_constructs.nag import acknowledge
 from llm_constructs.service_role import TaskRole
 from llm_constructs.specs.curation import Curation, JobSize
@@ -169,18 +170,11 @@ class CurationJobs(Construct):
         for area in access.adds:
             self._lake.grant_put(area, role)
         areas = dict.fromkeys((*access.reads, *access.adds))
-        acknowledge(
+        acknowledge_lake_access(
             role,
-            "AwsSolutions-IAM5[Action::s3:GetObject*]",
-            "AwsSolutions-IAM5[Action::s3:GetBucket*]",
-            "AwsSolutions-IAM5[Action::s3:List*]",
-            "AwsSolutions-IAM5[Action::s3:Abort*]",
-            "AwsSolutions-IAM5[Action::kms:GenerateDataKey*]",
-            "AwsSolutions-IAM5[Action::kms:ReEncrypt*]",
-            *(f"AwsSolutions-IAM5[Resource::.../{area.prefix}*]" for area in areas),
+            *(area.prefix for area in areas),
             reason="A stage works on objects whose names are hashes of what they hold, so it is "
-            "given whole areas of the lake. The actions are those of the CDK's grants to read and "
-            "to put; none of them deletes.",
+            "given whole areas of the lake.",
         )
 
     def _definition(

@@ -13,7 +13,8 @@ from constructs import Construct
 
 from llm_constructs.data_lake import DataLake
 from llm_constructs.encryption import CustomerKey
-from llm_constructs.fine_tuning_role import OUTPUT, acknowledge_lake_access, allow_output
+from llm_constructs.fine_tuning_role import FOLDERS_REASON, OUTPUT, allow_output
+from llm_constructs.lake_access import acknowledge_lake_access
 from llm_constructs.model_access import statements_for
 from llm_constructs.nag import acknowledge
 from llm_constructs.private_function import FunctionShape, PrivateFunction
@@ -121,7 +122,9 @@ class FineTuningFunctions(Construct):
         )
         self._lake.grant_read(LakeArea.DATASETS, made.role)
         allow_output(made.role, self._lake)
-        acknowledge_lake_access(made.role, LakeArea.DATASETS.prefix, f"{models.prefix}{OUTPUT}")
+        acknowledge_lake_access(
+            made.role, LakeArea.DATASETS.prefix, f"{models.prefix}{OUTPUT}", reason=FOLDERS_REASON
+        )
         return made
 
 

@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from llm_constructs.data_lake import DataLake
+from llm_constructs.lake_access import acknowledge_lake_access
 from llm_constructs.nag import acknowledge
 from llm_constructs.service_role import ServiceRole
 from llm_constructs.specs.data_lake import LakeArea
@@ -16,21 +17,11 @@ OUTPUT = "fine-tuning/"
 """The folder of the models area that gets reports, losses and weights."""
 
 
-def acknowledge_lake_access(role: iam.IRole, *areas: str) -> None:
-    """Accept the patterns of the CDK's grants on areas of the lake."""
-    acknowledge(
-        role,
-        "AwsSolutions-IAM5[Action::s3:GetObject*]",
-        "AwsSolutions-IAM5[Action::s3:GetBucket*]",
-        "AwsSolutions-IAM5[Action::s3:List*]",
-        "AwsSolutions-IAM5[Action::s3:Abort*]",
-        "AwsSolutions-IAM5[Action::kms:GenerateDataKey*]",
-        "AwsSolutions-IAM5[Action::kms:ReEncrypt*]",
-        *(f"AwsSolutions-IAM5[Resource::.../{area}*]" for area in areas),
-        reason="Which dataset is learnt from, and what a run is called, is said when an execution "
-        "starts, so the role is given whole folders of the lake. The actions are those of the "
-        "CDK's grants to read and to put.",
-    )
+FOLDERS_REASON = (
+    "Which dataset is learnt from, and what a run is called, is said when an execution starts, so "
+    "the role is given whole folders of the lake."
+)
+"""Why roles of fine-tuning have patterns in their policies."""
 
 
 def allow_output(role: iam.IRole, lake: DataLake) -> None:
@@ -72,7 +63,9 @@ class CustomizationRole(ServiceRole):
         )
         lake.grant_read(LakeArea.DATASETS, self)
         allow_output(self, lake)
-        acknowledge_lake_access(self, LakeArea.DATASETS.prefix, f"models/{OUTPUT}")
+        acknowledge_lake_access(
+            self, LakeArea.DATASETS.prefix, f"models/{OUTPUT}", reason=FOLDERS_REASON
+        )
         self._allow_network_interfaces(subnets, security_group)
 
     def _allow_network_interfaces(

@@ -2,7 +2,7 @@
 
 from aws_cdk import aws_logs as logs
 
-from llm_constructs.specs.network import LOG_RETENTION_DAYS
+from llm_constructs.specs.log_retention import LOG_RETENTION_DAYS
 
 _BY_DAYS = dict(zip(LOG_RETENTION_DAYS, logs.RetentionDays, strict=False))
 

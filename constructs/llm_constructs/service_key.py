@@ -1,6 +1,7 @@
 """Keys that a service of AWS uses on behalf of whoever calls it."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
@@ -11,21 +12,22 @@ from llm_constructs.encryption import CustomerKey
 _USE = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey*")
 
 
-class ServiceKey(CustomerKey):
+class _ServiceKey(CustomerKey):
     """A key for what ``service`` keeps in this account, whoever asks the service to use it.
 
     The key's policy asks which account calls and through which service, not which role.
     ``further_actions`` of KMS are allowed beside encryption and decryption.
     """
 
+    service: ClassVar[str]
+    further_actions: ClassVar[Sequence[str]] = ()
+
     def __init__(
         self,
         scope: Construct,
         construct_id: str,
         *,
-        service: str,
         description: str,
-        further_actions: Sequence[str] = (),
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         super().__init__(
@@ -34,9 +36,9 @@ class ServiceKey(CustomerKey):
         stack = Stack.of(self)
         through_service = {
             "kms:CallerAccount": stack.account,
-            "kms:ViaService": f"{service}.{stack.region}.amazonaws.com",
+            "kms:ViaService": f"{self.service}.{stack.region}.amazonaws.com",
         }
-        actions = [f"kms:{action}" for action in (*_USE, *further_actions)]
+        actions = [f"kms:{action}" for action in (*_USE, *self.further_actions)]
         self._admit(actions, {"StringEquals": through_service})
         self._admit(
             ["kms:CreateGrant"],
@@ -55,7 +57,7 @@ class ServiceKey(CustomerKey):
         )
 
 
-class ModelKey(ServiceKey):
+class ModelKey(_ServiceKey):
     """A key for custom models of this account, whoever tunes or calls them.
 
     Bedrock decrypts a model on behalf of whoever calls it. Who may do that is said by permissions
@@ -63,24 +65,10 @@ class ModelKey(ServiceKey):
     https://docs.aws.amazon.com/bedrock/latest/userguide/encryption-custom-job.html
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        description: str,
-        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
-    ) -> None:
-        super().__init__(
-            scope,
-            construct_id,
-            service="bedrock",
-            description=description,
-            removal_policy=removal_policy,
-        )
+    service = "bedrock"
 
 
-class VolumeKey(ServiceKey):
+class VolumeKey(_ServiceKey):
     """A key for EBS volumes of this account, whoever launches the instances.
 
     Auto Scaling launches with a service-linked role and Karpenter with one of its own, so that the
@@ -88,19 +76,5 @@ class VolumeKey(ServiceKey):
     https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption.html
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        description: str,
-        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
-    ) -> None:
-        super().__init__(
-            scope,
-            construct_id,
-            service="ec2",
-            description=description,
-            further_actions=("ReEncrypt*",),
-            removal_policy=removal_policy,
-        )
+    service = "ec2"
+    further_actions = ("ReEncrypt*",)

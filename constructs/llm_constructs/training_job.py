@@ -12,8 +12,9 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from llm_constructs.data_lake import DataLake
-from llm_constructs.fine_tuning_role import OUTPUT, acknowledge_lake_access, allow_output
+from llm_constructs.fine_tuning_role import FOLDERS_REASON, OUTPUT, allow_output
 from llm_constructs.fine_tuning_steps import EXECUTION, FineTuningSteps, pass_role
+from llm_constructs.lake_access import acknowledge_lake_access
 from llm_constructs.nag import acknowledge
 from llm_constructs.service_role import ServiceRole
 from llm_constructs.specs.data_lake import LakeArea
@@ -249,6 +250,7 @@ class TrainingJob(Construct):
             f"{models.prefix}{self._training.base_weights}",
             f"{checkpoints.prefix}{OUTPUT}",
             f"{models.prefix}{OUTPUT}",
+            reason=FOLDERS_REASON,
         )
         self._allow_running(role)
         return role

@@ -207,7 +207,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "cache-too-long": ({"authorizer_cache_seconds": 3601}, r"authorizer_cache_seconds = 3601"),
     "little-memory": ({"memory_mib": 128}, r"memory_mib = 128: It must lie between 512"),
-    "log-days": ({"log_retention_days": 100}, r"log_retention_days = 100: .*Choose one of"),
+    "log-days": ({"log_retention_days": 100}, r"log_retention_days = 100: .*The nearest is 90"),
     "log-masking": (
         {"masked_in_logs": ("SHOE_SIZE",)},
         r"masked_in_logs = \['SHOE_SIZE'\]: Bedrock's guardrails know no such kind",

@@ -279,7 +279,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: slurm(mount_path="/opt/sagemaker/fsx"),
         "keeps its own files there",
     ),
-    "an odd retention": (lambda: slurm(log_retention_days=42), "Choose one of 1, 3, 5"),
+    "an odd retention": (
+        lambda: slurm(log_retention_days=42),
+        "The nearest is 30; all are 1, 3, 5",
+    ),
     "two groups that share a plan of too few": (
         lambda: slurm(
             group(training_plan=plan(nodes=3)), group(name="more", training_plan=plan(nodes=3))

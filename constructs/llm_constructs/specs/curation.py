@@ -8,7 +8,7 @@ from llm_constructs.specs.accelerators import known_families, known_types
 from llm_constructs.specs.container_image import check_image
 from llm_constructs.specs.curation_rules import CurationRules
 from llm_constructs.specs.instance_type import DeviceKind, InstanceType
-from llm_constructs.specs.network import LOG_RETENTION_DAYS
+from llm_constructs.specs.log_retention import check_log_retention
 from llm_constructs.specs.problem import Problems
 
 MOST_WORKERS: Final = 10_000
@@ -259,10 +259,4 @@ class Curation:
                 reason,
                 f"Give a number from {lowest} to {highest}.",
             )
-        problems.require(
-            self.log_retention_days in LOG_RETENTION_DAYS,
-            "log_retention_days",
-            self.log_retention_days,
-            "CloudWatch Logs keeps log groups only for certain numbers of days.",
-            f"Choose one of {', '.join(map(str, LOG_RETENTION_DAYS))}.",
-        )
+        check_log_retention(problems, self.log_retention_days)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from llm_constructs.specs.network import LOG_RETENTION_DAYS
+from llm_constructs.specs.log_retention import check_log_retention
 from llm_constructs.specs.problem import Problems
 from llm_constructs.specs.role_arn import ROLE_ARN
 
@@ -81,13 +81,7 @@ class Cluster:
             "The add-ons, charts and kubectl of the platform are not pinned for it.",
             f"Choose {', '.join(KUBERNETES_VERSIONS)}.",
         )
-        problems.require(
-            self.log_retention_days in LOG_RETENTION_DAYS,
-            "log_retention_days",
-            self.log_retention_days,
-            "CloudWatch Logs has no such retention.",
-            f"Choose one of {', '.join(map(str, LOG_RETENTION_DAYS))}.",
-        )
+        check_log_retention(problems, self.log_retention_days)
         problems.require(
             not self.is_automatic or self.gpu_monitoring == GpuMonitoring.NODE_REPAIR,
             "gpu_monitoring",

@@ -13,7 +13,7 @@ from llm_constructs.specs.customizable_models import (
     RecordFormat,
 )
 from llm_constructs.specs.instance_type import DeviceKind, InstanceType, SageMakerUse
-from llm_constructs.specs.network import LOG_RETENTION_DAYS
+from llm_constructs.specs.log_retention import check_log_retention
 from llm_constructs.specs.problem import Problems
 
 LONGEST_TRAINING_HOURS: Final = 120
@@ -249,13 +249,7 @@ class FineTuning:
             "An approval that takes longer than two weeks is none.",
             "Give 1 to 336.",
         )
-        problems.require(
-            self.log_retention_days in LOG_RETENTION_DAYS,
-            "log_retention_days",
-            self.log_retention_days,
-            "CloudWatch Logs keeps log groups only for certain numbers of days.",
-            f"Choose one of {', '.join(map(str, LOG_RETENTION_DAYS))}.",
-        )
+        check_log_retention(problems, self.log_retention_days)
         problems.raise_if_any()
 
     def check_region(self, problems: Problems, region: str) -> None:

@@ -12,6 +12,7 @@ from llm_constructs.specs.data_retention import RetentionSetting
 from llm_constructs.specs.gateway_service import LABEL, ContainerService
 from llm_constructs.specs.guardrail import PII_TYPES, GuardrailSettings
 from llm_constructs.specs.invocation_logging import InvocationLogs
+from llm_constructs.specs.log_retention import check_log_retention
 from llm_constructs.specs.model import (
     ModelAlias,
     ModelFacts,
@@ -20,7 +21,6 @@ from llm_constructs.specs.model import (
     catalogue_entry,
 )
 from llm_constructs.specs.model_offer import check_models, facts_of, price_of
-from llm_constructs.specs.network import LOG_RETENTION_DAYS
 from llm_constructs.specs.problem import Problems
 from llm_constructs.specs.region import Jurisdiction
 from llm_constructs.specs.residency import (
@@ -368,13 +368,7 @@ class Gateway:
             f"{self.reserved_concurrency}.",
             "Lower it, or raise reserved_concurrency.",
         )
-        problems.require(
-            self.log_retention_days in LOG_RETENTION_DAYS,
-            "log_retention_days",
-            self.log_retention_days,
-            "CloudWatch Logs keeps log groups only for certain numbers of days.",
-            f"Choose one of {', '.join(str(days) for days in LOG_RETENTION_DAYS)}.",
-        )
+        check_log_retention(problems, self.log_retention_days)
 
     def _check_names(self, problems: Problems) -> None:
         problems.require(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from llm_constructs.specs.data_lake import DataClass, LakeArea
-from llm_constructs.specs.network import LOG_RETENTION_DAYS
+from llm_constructs.specs.log_retention import LOG_RETENTION_DAYS
 from llm_constructs.specs.problem import Problems
 
 MOST_NOTIFICATIONS: Final = 5

@@ -14,7 +14,7 @@ from llm_constructs.specs.hyperpod_kubernetes import HyperPodKubernetes
 from llm_constructs.specs.instance_group import InstanceGroup
 from llm_constructs.specs.lifecycle import Lifecycle
 from llm_constructs.specs.lifecycle_settings import NodeRole
-from llm_constructs.specs.network import LOG_RETENTION_DAYS
+from llm_constructs.specs.log_retention import check_log_retention
 from llm_constructs.specs.problem import Problems
 from llm_constructs.specs.slurm import SlurmSettings
 from llm_constructs.specs.training_plan import TrainingPlan
@@ -97,13 +97,7 @@ class HyperPod:
             self._check_eks(problems)
         self._check_plans(problems)
         self._check_storage(problems)
-        problems.require(
-            self.log_retention_days in LOG_RETENTION_DAYS,
-            "log_retention_days",
-            self.log_retention_days,
-            "CloudWatch Logs has no such retention.",
-            f"Choose one of {', '.join(map(str, LOG_RETENTION_DAYS))}.",
-        )
+        check_log_retention(problems, self.log_retention_days)
         problems.raise_if_any()
 
     def _check_groups(self, problems: Problems) -> None:

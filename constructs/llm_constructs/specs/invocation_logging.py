@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from llm_constructs.specs.network import LOG_RETENTION_DAYS
+from llm_constructs.specs.log_retention import check_log_retention
 from llm_constructs.specs.problem import Problems
 from llm_constructs.specs.role_arn import ROLE_ARN
 
@@ -77,13 +77,7 @@ class InvocationLogs:
             "Bedrock writes binary data to S3 only.",
             "Add s3 to destinations, or leave them out.",
         )
-        problems.require(
-            self.retention_days in LOG_RETENTION_DAYS,
-            "retention_days",
-            self.retention_days,
-            "CloudWatch Logs keeps log groups only for certain numbers of days.",
-            f"Choose one of {', '.join(str(days) for days in LOG_RETENTION_DAYS)}.",
-        )
+        check_log_retention(problems, self.retention_days, "retention_days")
         for arn in self.earlier_role_arns:
             problems.require(
                 ROLE_ARN.fullmatch(arn) is not None,

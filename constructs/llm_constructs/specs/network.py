@@ -6,6 +6,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network
 
 from llm_constructs.specs.addresses import LARGEST_PREFIX, SMALLEST_PREFIX, ZONE_SLOTS
+from llm_constructs.specs.log_retention import check_log_retention
 from llm_constructs.specs.problem import Problems
 
 PRIVATE_RANGES = tuple(
@@ -18,12 +19,6 @@ DOCKER_BRIDGE = IPv4Network("172.17.0.0/16")
 
 https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
 """
-
-LOG_RETENTION_DAYS = (
-    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557),
-    *(2922, 3288, 3653),
-)
-"""https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
 
 MINIMUM_ZONES = 2
 
@@ -200,15 +195,7 @@ class FlowLogs:
     def __post_init__(self) -> None:
         problems = Problems("flow logs")
         if self.destination is FlowLogDestination.CLOUDWATCH:
-            nearest = min(LOG_RETENTION_DAYS, key=lambda days: abs(days - self.retention_days))
-            problems.require(
-                self.retention_days in LOG_RETENTION_DAYS,
-                "retention_days",
-                self.retention_days,
-                "CloudWatch Logs keeps log groups only for certain numbers of days.",
-                f"The nearest is {nearest}; all are "
-                f"{', '.join(str(days) for days in LOG_RETENTION_DAYS)}.",
-            )
+            check_log_retention(problems, self.retention_days, "retention_days")
         else:
             problems.require(
                 self.retention_days >= 1,
