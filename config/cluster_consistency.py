@@ -206,6 +206,7 @@ def check_serving(environment: "Environment", problems: Problems) -> None:
             scales=environment.eks.controllers.autoscaling and environment.eks.prometheus.enabled,
             has_leader_worker_sets=environment.eks.controllers.leader_worker_set,
             hosts=_gateway_hosts(environment),
+            mounts=environment.eks.controllers.mounts,
         ),
     )
 

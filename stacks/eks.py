@@ -104,13 +104,16 @@ class EksStack(Layer):
         )
         # Instances are launched by others than CloudFormation, which would tag them.
         self._node_tags = {**environment.tags, "environment": environment.name, "layer": "eks"}
+        mounts: ModelMounts | None = None
         self.karpenter: Karpenter | None = None
         self.reserved_nodes: tuple[ReservedNodes, ...] = ()
         if self.cluster.is_automatic:
             self._add_automatic_nodes(eks, network)
         else:
             networking = ClusterAddons(self, "Networking", cluster=self.cluster, addons=NETWORKING)
-            self._add_system(eks, networking, lake, has_file_system=file_system is not None)
+            mounts = self._add_system(
+                eks, networking, lake, has_file_system=file_system is not None
+            )
         self.ingress_controllers = self._add_ingress_controllers(environment, network)
         if not self.cluster.is_automatic:
             self._add_devices(eks, hyperpod.groups if hyperpod else ())
@@ -121,7 +124,7 @@ class EksStack(Layer):
             if eks.controllers.leader_worker_set
             else None
         )
-        namespaces = self._add_namespaces(eks, file_system)
+        namespaces = self._add_namespaces(eks, file_system, mounts)
         if not self.cluster.is_automatic:
             self.karpenter = Karpenter(
                 self, "Karpenter", cluster=self.cluster, isolated=environment.is_isolated
@@ -165,7 +168,7 @@ class EksStack(Layer):
         lake: DataLake | None,
         *,
         has_file_system: bool,
-    ) -> None:
+    ) -> ModelMounts | None:
         nodes = SystemNodeGroup(
             self,
             "SystemNodes",
@@ -183,16 +186,18 @@ class EksStack(Layer):
             after=[nodes],
         )
         self.cluster.kubectl.after(networking, nodes, addons)
-        if lake is not None and eks.controllers.mounted_models:
-            mounts = ModelMounts(
-                self,
-                "ModelMounts",
-                cluster=self.cluster,
-                lake=lake,
-                folders=eks.controllers.mounted_models,
-                after=[nodes],
-            )
-            self.cluster.kubectl.after(mounts)
+        if lake is None or not eks.controllers.mounts:
+            return None
+        mounts = ModelMounts(
+            self,
+            "ModelMounts",
+            cluster=self.cluster,
+            lake=lake,
+            folders=eks.controllers.mounts,
+            after=[nodes],
+        )
+        self.cluster.kubectl.after(mounts)
+        return mounts
 
     def _add_ingress_controllers(
         self, environment: Environment, network: Network
@@ -262,7 +267,7 @@ class EksStack(Layer):
         return Keda(self, "Keda", cluster=self.cluster, prometheus=self.prometheus)
 
     def _add_namespaces(
-        self, eks: EksTable, file_system: LustreFileSystem | None
+        self, eks: EksTable, file_system: LustreFileSystem | None, mounts: ModelMounts | None
     ) -> WorkloadNamespaces:
         if file_system is not None:
             file_system.allow_clients(self.cluster.node_security_group)
@@ -272,6 +277,7 @@ class EksStack(Layer):
             cluster=self.cluster,
             names=eks.cluster.namespaces,
             file_system=file_system,
+            mounts=mounts,
         )
 
     def _add_teams(

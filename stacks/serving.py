@@ -103,6 +103,7 @@ class ServingStack(Layer):
                 removal_policy=self.removal_policy,
             ),
             models=lake.location(LakeArea.MODELS) if lake else None,
+            mounts=self._environment.eks.controllers.mounts if self._environment.eks else (),
             query_endpoint=eks.prometheus.query_endpoint if eks.prometheus else None,
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct, IDependable
 
@@ -13,16 +14,25 @@ from llm_constructs.nag import acknowledge
 from llm_constructs.pod_identity import PodIdentityRole
 from llm_constructs.specs.cluster_addon import S3_CSI_DRIVER
 from llm_constructs.specs.data_lake import LakeArea
+from llm_constructs.specs.mounted_folder import MountedFolder
+from llm_constructs.static_volume import StaticVolume
 
 SERVICE_ACCOUNT: Final = "s3-csi-driver-sa"
 """https://github.com/awslabs/mountpoint-s3-csi-driver/blob/main/docs/CONFIGURATION.md"""
 
 
+CAPACITY_GIB: Final = 1200
+"""GiB of a volume: Kubernetes asks for a number, and the driver ignores it.
+
+https://github.com/awslabs/mountpoint-s3-csi-driver/blob/main/examples/kubernetes/static_provisioning/static_provisioning.yaml
+"""
+
+
 class ModelMounts(Construct):
     """The CSI driver, with permission to read ``folders`` of the lake's models and nothing else.
 
-    Pods mount them read-only through static volumes of the driver ``s3.csi.aws.com``. The role has
-    an association of its own rather than the add-on's: it must exist before the driver's pods do.
+    Pods mount them through :meth:`volumes`, read-only. The role has an association of its own
+    rather than the add-on's: it must exist before the driver's pods do.
     """
 
     def __init__(
@@ -32,10 +42,12 @@ class ModelMounts(Construct):
         *,
         cluster: EksCluster,
         lake: DataLake,
-        folders: Sequence[str],
+        folders: Sequence[MountedFolder],
         after: Sequence[IDependable] = (),
     ) -> None:
         super().__init__(scope, construct_id)
+        self._models = lake.location(LakeArea.MODELS)
+        self._folders = folders
         role = PodIdentityRole(
             self,
             "Role",
@@ -59,14 +71,41 @@ class ModelMounts(Construct):
             after=[*after, role, role.associate()],
         )
 
+    def volumes(self, namespace: str) -> list[StaticVolume]:
+        """Return what pods of ``namespace`` mount the folders by, each by its claim.
 
-def _statements(lake: DataLake, folders: Sequence[str]) -> Sequence[iam.PolicyStatement]:
+        https://github.com/awslabs/mountpoint-s3-csi-driver/blob/main/docs/CONFIGURATION.md
+        """
+        return [
+            StaticVolume(
+                name=folder.claim,
+                namespace=namespace,
+                driver="s3.csi.aws.com",
+                # Of two volumes with the same handle a pod would get one.
+                handle=f"{namespace}-{folder.claim}",
+                attributes={"bucketName": self._models.bucket.bucket_name},
+                mount_options=(
+                    "read-only",
+                    # Mountpoint runs as another user than the pods.
+                    "allow-other",
+                    # It would ask the node's metadata, which no pod reaches.
+                    f"region {Stack.of(self).region}",
+                    f"prefix {self._models.prefix}{folder.path}/",
+                ),
+                capacity_gib=CAPACITY_GIB,
+                read_only=True,
+            )
+            for folder in self._folders
+        ]
+
+
+def _statements(lake: DataLake, folders: Sequence[MountedFolder]) -> Sequence[iam.PolicyStatement]:
     """Return what Mountpoint needs to read.
 
     https://github.com/awslabs/mountpoint-s3/blob/main/doc/CONFIGURATION.md#iam-permissions
     """
     models = lake.location(LakeArea.MODELS)
-    prefixes = [f"{models.prefix}{folder}/" for folder in folders]
+    prefixes = [f"{models.prefix}{folder.path}/" for folder in folders]
     return (
         iam.PolicyStatement(
             actions=["s3:ListBucket"],

@@ -10,6 +10,7 @@ from llm_constructs.scrape_configuration import scrape_annotations
 from llm_constructs.specs.instance_type import EFA_RESOURCE, NEURON_CORE_RESOURCE, DeviceKind
 from llm_constructs.specs.model_server import TEMPORARY_GIB, ModelServer
 from llm_constructs.specs.model_source import WeightStore
+from llm_constructs.specs.mounted_folder import MountedFolder
 from llm_constructs.workload_namespaces import FILE_SYSTEM_CLAIM
 
 AWS_CLI_IMAGE: Final = (
@@ -41,15 +42,16 @@ APPLICATION_LABEL: Final = "app.kubernetes.io/name"
 class PodSite:
     """Where pods run, and what they reach.
 
-    ``models_uri`` is the lake's models area with a slash at its end, ``node_labels`` what their
-    nodes carry, ``readiness_gate`` the condition by which a load balancer says that it sends
-    requests, for pods that it sends any to.
+    ``models_uri`` is the lake's models area with a slash at its end, ``mounted`` the mounted folder
+    that holds the model, ``node_labels`` what their nodes carry, ``readiness_gate`` the condition
+    by which a load balancer says that it sends requests, for pods that it sends any to.
     """
 
     namespace: str
     models_uri: str
     api_key_arn: str
     node_labels: Mapping[str, str]
+    mounted: MountedFolder | None = None
     readiness_gate: str | None = None
 
 
@@ -84,7 +86,7 @@ def pod(server: ModelServer, site: PodSite, *, headless: bool = False) -> dict[s
         },
         "initContainers": [_secret_reader(server, site), *_cache_makers(server)],
         "containers": [_container(server, site, headless=headless)],
-        "volumes": _volumes(server),
+        "volumes": _volumes(server, site),
     }
     if server.row.device_kind is DeviceKind.NEURON and server.parallelism.shares_node:
         # The devices of a copy have to lie side by side, which only this scheduler sees to.
@@ -132,7 +134,7 @@ def _container(server: ModelServer, site: PodSite, *, headless: bool) -> dict[st
         "name": "vllm",
         "image": vllm.image_of(server).name,
         "command": ["/bin/sh", "-ec", vllm.script(server, headless=headless), "vllm"],
-        "args": vllm.arguments(server, models_uri=site.models_uri),
+        "args": vllm.arguments(server, models_uri=site.models_uri, mounted=site.mounted),
         "env": [
             *({"name": key, "value": text} for key, text in vllm.variables(server).items()),
             {"name": "VLLM_HOST_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
@@ -246,7 +248,7 @@ def _spread(server: ModelServer) -> list[dict[str, Any]]:
     ]
 
 
-def _volumes(server: ModelServer) -> list[dict[str, Any]]:
+def _volumes(server: ModelServer, site: PodSite) -> list[dict[str, Any]]:
     shared_gib = 8 if server.parallelism.tensor > 1 else 2
     volumes: list[dict[str, Any]] = [
         {"name": "secrets", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
@@ -258,6 +260,9 @@ def _volumes(server: ModelServer) -> list[dict[str, Any]]:
     if _mounts_file_system(server):
         claim = {"claimName": FILE_SYSTEM_CLAIM}
         volumes.append({"name": "lustre", "persistentVolumeClaim": claim})
+    if server.source.store == WeightStore.MOUNTPOINT and site.mounted is not None:
+        mounted = {"claimName": site.mounted.claim, "readOnly": True}
+        volumes.append({"name": "weights", "persistentVolumeClaim": mounted})
     return volumes
 
 
@@ -277,6 +282,8 @@ def _mounts(server: ModelServer) -> Sequence[Mapping[str, Any]]:
                 "readOnly": True,
             }
         )
+    if server.source.store == WeightStore.MOUNTPOINT:
+        mounts.append({"name": "weights", "mountPath": vllm.WEIGHTS, "readOnly": True})
     if server.row.device_kind is DeviceKind.NEURON:
         mounts.append(
             {"name": "lustre", "mountPath": vllm.COMPILED, "subPath": _compiled_path(server)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class StaticVolume:
-    """A volume that many pods read and write, bound to one claim.
+    """A volume that many pods read and, unless it is ``read_only``, write, bound to one claim.
 
     Deleting the claim leaves the data alone. ``driver``, ``handle`` and ``attributes`` are what the
     CSI driver asks for; ``capacity_gib`` is told to the scheduler and not enforced.
@@ -21,6 +21,7 @@ class StaticVolume:
     attributes: Mapping[str, str]
     mount_options: tuple[str, ...]
     capacity_gib: int
+    read_only: bool = False
 
     @property
     def persistent_volume(self) -> dict[str, object]:
@@ -32,7 +33,7 @@ class StaticVolume:
             "spec": {
                 "capacity": {"storage": f"{self.capacity_gib}Gi"},
                 "volumeMode": "Filesystem",
-                "accessModes": ["ReadWriteMany"],
+                "accessModes": [self._access_mode],
                 "persistentVolumeReclaimPolicy": "Retain",
                 # An empty class keeps the default class from provisioning another volume.
                 "storageClassName": "",
@@ -54,7 +55,7 @@ class StaticVolume:
             "kind": "PersistentVolumeClaim",
             "metadata": {"name": self.name, "namespace": self.namespace},
             "spec": {
-                "accessModes": ["ReadWriteMany"],
+                "accessModes": [self._access_mode],
                 "storageClassName": "",
                 "volumeName": self._volume_name,
                 "resources": {"requests": {"storage": f"{self.capacity_gib}Gi"}},
@@ -64,3 +65,7 @@ class StaticVolume:
     @property
     def _volume_name(self) -> str:
         return f"{self.namespace}-{self.name}"
+
+    @property
+    def _access_mode(self) -> str:
+        return "ReadOnlyMany" if self.read_only else "ReadWriteMany"

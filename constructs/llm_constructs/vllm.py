@@ -9,6 +9,7 @@ from llm_constructs.specs.instance_type import DeviceKind, InstanceType
 from llm_constructs.specs.model_memory import USABLE_SHARE
 from llm_constructs.specs.model_server import ModelServer
 from llm_constructs.specs.model_source import WeightStore
+from llm_constructs.specs.mounted_folder import MountedFolder
 
 PORT: Final = 8000
 """Where vLLM listens: its own default."""
@@ -23,7 +24,7 @@ SECRETS: Final = "/run/serving"
 """The folder, in memory, that the API key and a token of the hub are written to."""
 
 WEIGHTS: Final = "/models/weights"
-"""Where weights of the file system are mounted."""
+"""Where weights of the file system, or a folder of the lake, are mounted."""
 
 COMPILED: Final = "/models/compiled"
 """Where what Neuron compiles is kept between starts."""
@@ -101,8 +102,11 @@ def script(server: ModelServer, *, headless: bool = False) -> str:
     return f'VLLM_API_KEY="$(cat {SECRETS}/api-key)"\nexport VLLM_API_KEY\nexec {" ".join(parts)}\n'
 
 
-def arguments(server: ModelServer, *, models_uri: str) -> list[str]:
-    """Return vLLM's arguments; ``models_uri`` is where the lake keeps models, with a slash.
+def arguments(
+    server: ModelServer, *, models_uri: str, mounted: MountedFolder | None = None
+) -> list[str]:
+    """Return vLLM's arguments; ``models_uri`` is where the lake keeps models, with a slash, and
+    ``mounted`` the folder of it that is mounted at :data:`WEIGHTS`.
 
     https://docs.vllm.ai/en/stable/configuration/engine_args/
     """
@@ -134,7 +138,7 @@ def arguments(server: ModelServer, *, models_uri: str) -> list[str]:
         values["--tool-call-parser"] = server.tool_parser
         switches.append("--enable-auto-tool-choice")
     pairs = (part for pair in values.items() for part in pair)
-    return [_model(server, models_uri), *pairs, *switches]
+    return [_model(server, models_uri, mounted), *pairs, *switches]
 
 
 def variables(server: ModelServer) -> dict[str, str]:
@@ -164,10 +168,13 @@ def variables(server: ModelServer) -> dict[str, str]:
     return names
 
 
-def _model(server: ModelServer, models_uri: str) -> str:
+def _model(server: ModelServer, models_uri: str, mounted: MountedFolder | None) -> str:
     match server.source.store:
         case WeightStore.LAKE:
             return f"{models_uri}{server.source.path}"
+        case WeightStore.MOUNTPOINT:
+            place = mounted.place_of(server.source.path) if mounted else ""
+            return f"{WEIGHTS}/{place}".rstrip("/")
         case WeightStore.LUSTRE:
             return WEIGHTS
         case WeightStore.HUB:
@@ -185,5 +192,9 @@ def _loading(server: ModelServer) -> dict[str, str]:
             }
         case WeightStore.HUB:
             return {"--revision": server.source.revision or ""}
-        case WeightStore.LUSTRE:
+        case WeightStore.MOUNTPOINT if server.row.device_kind is DeviceKind.NVIDIA:
+            # Whole files, from beginning to end, which Mountpoint reads ahead of; by default they
+            # are mapped into memory. https://github.com/vllm-project/vllm/pull/24469
+            return {"--safetensors-load-strategy": "eager"}
+        case WeightStore.MOUNTPOINT | WeightStore.LUSTRE:
             return {}

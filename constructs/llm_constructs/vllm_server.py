@@ -36,6 +36,7 @@ from llm_constructs.replica_autoscaling import MetricsSource, autoscaling_object
 from llm_constructs.s3_location import S3Location
 from llm_constructs.specs.model_server import ModelServer
 from llm_constructs.specs.model_source import WeightStore
+from llm_constructs.specs.mounted_folder import MountedFolder, folder_that_holds
 from llm_constructs.specs.problem import Problems
 
 API_KEY_LENGTH = 48
@@ -46,8 +47,9 @@ API_KEY_LENGTH = 48
 class ServingSite:
     """Where the models of one environment run, and what they use.
 
-    ``models`` is the lake's models area (``None`` without a lake), ``query_endpoint`` that of the
-    Prometheus workspace (``None`` without one). ``domain`` is what host names end in, and
+    ``models`` is the lake's models area (``None`` without a lake), and ``mounts`` are its folders
+    that the namespace has claims of. ``query_endpoint`` is that of the Prometheus workspace
+    (``None`` without one). ``domain`` is what host names end in, and
     ``certificate`` covers them. ``access_logs`` takes the load balancers' logs.
     """
 
@@ -60,6 +62,7 @@ class ServingSite:
     access_logs: s3.IBucket
     encryption_key: CustomerKey
     models: S3Location | None = None
+    mounts: tuple[MountedFolder, ...] = ()
     query_endpoint: str | None = None
 
 
@@ -204,12 +207,13 @@ class VllmServer(Construct):
         before they end and nothing brings them back.
         """
         server, site = self.server, self._site
-        gate = readiness_gate(server.name)
+        gate = readiness_gate(self._binding_name)
         pods = PodSite(
             namespace=site.namespace,
             models_uri=site.models.uri if site.models else "",
             api_key_arn=self.api_key.secret_arn,
             node_labels=node_labels,
+            mounted=folder_that_holds(site.mounts, server.source.path),
             readiness_gate=None if server.prefix_routing else gate,
         )
         objects: dict[str, KubernetesObject] = {
@@ -217,13 +221,15 @@ class VllmServer(Construct):
             "NetworkPolicy": network_policy(server, site.namespace, vpc_cidr=site.vpc_cidr),
             "DisruptionBudget": disruption_budget(server, site.namespace),
             "Service": service(server, site.namespace),
-            "Workload": workload(server, pods),
+            # Of another kind over several nodes, and so another resource: what is only applied anew
+            # leaves the object of the kind before.
+            "Workload" if server.nodes == 1 else "Group": workload(server, pods),
         }
         if server.prefix_routing:
             objects |= model_router.router_objects(
                 server, site.namespace, vpc_cidr=site.vpc_cidr, readiness_gate=gate
             )
-        objects["Binding"] = self._binding()
+        objects["RouterBinding" if server.prefix_routing else "Binding"] = self._binding()
         objects |= self._autoscaling()
         # The agent gives credentials to pods that start after the association was made.
         after: Sequence[IDependable] = [self.role, self.role.associate(), self.balancer]
@@ -231,12 +237,23 @@ class VllmServer(Construct):
             applied = site.cluster.kubectl.apply(self, construct_id, made, after=after)
             after = [applied]
 
+    @property
+    def _binding_name(self) -> str:
+        """The name of the binding, and of the service that it binds.
+
+        The router listens at another port than the pods, which makes a new target group, and the
+        controller refuses to give a binding another one: so that it is another binding.
+        https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/main/webhooks/elbv2/targetgroupbinding_validator.go
+        """
+        server = self.server
+        return model_router.router_name(server) if server.prefix_routing else server.name
+
     def _binding(self) -> KubernetesObject:
-        server, routed = self.server, self.server.prefix_routing
+        routed = self.server.prefix_routing
         return target_group_binding(
-            server.name,
+            self._binding_name,
             self._site.namespace,
-            service_name=model_router.router_name(server) if routed else server.name,
+            service_name=self._binding_name,
             port=model_router.PORT if routed else vllm.PORT,
             target_group_arn=self.balancer.target_group.target_group_arn,
         )
@@ -270,6 +287,14 @@ def _check(server: ModelServer, site: ServingSite) -> None:
         str(server.source.store),
         "The environment has no lake that weights could lie in.",
         "Add [data], or take the weights from the hub.",
+    )
+    problems.require(
+        server.source.store != WeightStore.MOUNTPOINT
+        or folder_that_holds(site.mounts, server.source.path) is not None,
+        "source.path",
+        server.source.path,
+        "It lies in no folder of the lake that the cluster mounts.",
+        "Name it or a folder above it among the mounted folders, or stream it from the lake.",
     )
     problems.require(
         site.query_endpoint is not None or server.scaling.fixed,

@@ -8,8 +8,15 @@ from ops.kubernetes.object_references import check_references
 from ops.kubernetes.ownership import check_ownership
 from ops.kubernetes.placement import check_placement
 from ops.kubernetes.service_accounts import check_service_accounts
+from ops.kubernetes.volumes import check_volumes
 
-CHECKS = (check_placement, check_ownership, check_references, check_service_accounts)
+CHECKS = (
+    check_placement,
+    check_ownership,
+    check_references,
+    check_service_accounts,
+    check_volumes,
+)
 
 
 def problems_of(contents: ClusterContents) -> tuple[Problem, ...]:

@@ -39,6 +39,8 @@ instance_type = "g6e.2xlarge"
 
 FILE = HEAD + DOMAIN + DATA + POOL + MODEL
 
+FROM_S3 = FILE.replace('path = "qwen/1"', 'store = "mountpoint", path = "qwen/1"')
+
 
 def problems_of(folder: Path, text: str) -> str:
     (folder / "team.toml").write_text(text, encoding="utf-8")
@@ -62,6 +64,15 @@ def test_a_model_needs_five_keys(tmp_path: Path) -> None:
         (FILE.replace(POOL, ""), "Add [eks], or remove [serving]."),
         (FILE.replace(DATA, ""), "serving.models.0.source.store = 'lake'"),
         (FILE.replace('path = "qwen/1"', 'store = "lustre", path = "qwen/1"'), "Add [lustre]"),
+        (FROM_S3, "It lies in no folder of the lake that the cluster mounts (none)."),
+        (
+            FROM_S3 + '[eks.controllers]\nmounted_models = ["llama"]\n',
+            "'qwen/1': It lies in no folder of the lake that the cluster mounts (llama).",
+        ),
+        (
+            FROM_S3.replace(DATA, "") + '[eks.controllers]\nmounted_models = ["qwen"]\n',
+            "They are folders of the lake, and this environment has no lake.",
+        ),
         (FILE.replace('pool = "gpus"', 'pool = "gpu"'), "serving.models.0.pool = 'gpu'"),
         (FILE.replace("g6e.2xlarge", "g6e.4xlarge", 1), "add the type there"),
         (FILE + MODEL, "serving.models = 'qwen'"),

@@ -13,6 +13,7 @@ from llm_constructs.model_server_pod import PodSite
 from llm_constructs.specs.model_memory import ModelShape, Weights
 from llm_constructs.specs.model_server import ModelServer
 from llm_constructs.specs.model_source import ModelSource, WeightStore
+from llm_constructs.specs.mounted_folder import MountedFolder
 from llm_constructs.specs.replica_scaling import BusinessHours, ReplicaScaling
 from ops.kubernetes.object_schemas import schemas_of
 
@@ -40,6 +41,7 @@ SITE = PodSite(
     models_uri="s3://models-bucket/models/",
     api_key_arn="arn:aws:secretsmanager:us-east-2:111111111111:secret:key-AbCdEf",
     node_labels={"karpenter.sh/nodepool": "gpus"},
+    mounted=MountedFolder("team"),
     readiness_gate="target-health.elbv2.k8s.aws/model",
 )
 
@@ -67,9 +69,11 @@ def variants() -> dict[str, ModelServer]:
     """Return a server of each kind that renders differently."""
     elastic = ReplicaScaling(minimum=0, maximum=4, business_hours=BusinessHours(replicas=2))
     lustre = ModelSource(store=WeightStore.LUSTRE, path="models/model/1")
+    mountpoint = ModelSource(store=WeightStore.MOUNTPOINT, path="team/model/1")
     return {
         "streamed": server_of(),
         "mounted": server_of(source=lustre),
+        "mounted-from-s3": server_of(source=mountpoint),
         "downloaded": server_of(source=hub(token_secret_arn=TOKEN)),
         "scaled": server_of(scaling=elastic),
         "routed": server_of(scaling=ReplicaScaling(minimum=2, maximum=8), prefix_routing=True),
@@ -82,7 +86,7 @@ def variants() -> dict[str, ModelServer]:
             image=IMAGE,
             scaling=ReplicaScaling(minimum=1, maximum=2),
         ),
-        "inferentia": server_of(source=lustre, instance_type="inf2.8xlarge"),
+        "inferentia": server_of(source=mountpoint, instance_type="inf2.8xlarge"),
         "trainium": server_of(source=lustre, instance_type="trn2.48xlarge", tensor_parallel=4),
     }
 

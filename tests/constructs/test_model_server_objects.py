@@ -235,9 +235,30 @@ def test_weights_come_from_where_the_file_says() -> None:
         "subPath": "models/model/1",
         "readOnly": True,
     } in mounted["volumeMounts"]
+    from_s3 = variants()["mounted-from-s3"]
+    assert container_of(from_s3)["args"][0] == f"{vllm.WEIGHTS}/model/1"
+    assert argument(from_s3, "--safetensors-load-strategy") == "eager"
     downloaded = container_of(variants()["downloaded"])
     assert downloaded["args"][0] == "Qwen/Qwen3-8B"
     assert argument(variants()["downloaded"], "--revision") is not None
+
+
+@pytest.mark.parametrize("kind", ["mounted-from-s3", "inferentia"])
+def test_folders_of_the_lake_are_mounted_to_read_alone(kind: str) -> None:
+    spec = pod(variants()[kind], SITE)["spec"]
+    (volume,) = [volume for volume in spec["volumes"] if volume["name"] == "weights"]
+    assert volume["persistentVolumeClaim"] == {"claimName": "models-team", "readOnly": True}
+    mounts = [
+        mount
+        for container in (*spec["initContainers"], *spec["containers"])
+        for mount in container.get("volumeMounts", ())
+        if mount["name"] == "weights"
+    ]
+    assert mounts == [{"name": "weights", "mountPath": vllm.WEIGHTS, "readOnly": True}]
+
+
+def test_neurons_own_loader_is_told_no_strategy() -> None:
+    assert argument(variants()["inferentia"], "--safetensors-load-strategy") is None
 
 
 def test_ranks_follow_from_the_type() -> None:

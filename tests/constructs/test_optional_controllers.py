@@ -1,6 +1,7 @@
 """KEDA, LeaderWorkerSet, external-dns, Kueue, mounts of models, and monitors of devices."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import jsonschema
 import kubernetes_validate
 import pytest
 from aws_cdk import aws_route53 as route53
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llm_constructs.data_lake import DataLake
 from llm_constructs.dcgm_exporter import dcgm_values
@@ -28,6 +31,7 @@ from llm_constructs.prometheus import Prometheus
 from llm_constructs.specs.controllers import Controllers
 from llm_constructs.specs.eks import KUBERNETES_VERSIONS
 from llm_constructs.specs.instance_type import DeviceKind
+from llm_constructs.specs.mounted_folder import MountedFolder, folder_that_holds
 from llm_constructs.specs.network import Domain
 from llm_constructs.specs.problem import SpecificationError
 from llm_constructs.specs.prometheus import PrometheusMetrics
@@ -69,7 +73,7 @@ def build(stack: cdk.Stack) -> None:
         "ModelMounts",
         cluster=cluster,
         lake=DataLake(stack, "Lake"),
-        folders=["llama-4", "team/qwen"],
+        folders=[MountedFolder("llama-4"), MountedFolder("team/qwen")],
     )
     workers = LeaderWorkerSets(stack, "LeaderWorkerSets", cluster=cluster)
     Kueue(
@@ -179,6 +183,43 @@ def test_a_folder_that_leaves_the_models_is_refused(folder: str) -> None:
 def test_a_folder_is_named_once() -> None:
     with pytest.raises(SpecificationError, match="named twice"):
         Controllers(mounted_models=("llama-4", "llama-4"))
+
+
+def test_folders_whose_claims_would_have_the_same_name_are_refused() -> None:
+    with pytest.raises(SpecificationError, match="Both would be mounted by the claim models-a-b"):
+        Controllers(mounted_models=("a/b", "a-b"))
+
+
+def test_a_folder_is_not_too_long_for_the_names_of_kubernetes() -> None:
+    with pytest.raises(SpecificationError, match="up to 128 characters"):
+        Controllers(mounted_models=("a" * 129,))
+
+
+@given(
+    path=st.from_regex(
+        r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}(/[A-Za-z0-9_.-]{1,20}){0,3}", fullmatch=True
+    )
+)
+def test_claims_have_names_that_kubernetes_takes(path: str) -> None:
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", MountedFolder(path).claim)
+
+
+@pytest.mark.parametrize(
+    ("model", "folder", "place"),
+    [
+        ("team/qwen/1", "team/qwen", "1"),
+        ("team/llama", "team", "llama"),
+        ("team", "team", ""),
+        ("teams/llama", None, None),
+        ("qwen", None, None),
+    ],
+)
+def test_a_model_lies_in_the_smallest_folder_that_holds_it(
+    model: str, folder: str | None, place: str | None
+) -> None:
+    found = folder_that_holds(map(MountedFolder, ("team", "team/qwen", "qwen/1")), model)
+    assert (found and found.path) == folder
+    assert (found and found.place_of(model)) == place
 
 
 def test_records_of_the_domain_alone_are_changed(template: Template) -> None:

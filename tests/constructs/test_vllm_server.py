@@ -237,6 +237,11 @@ def test_with_a_router_only_the_router_is_registered(template: Template) -> None
     made = objects(template, "Routed")
     (binding,) = [each for each in made.values() if each["kind"] == "TargetGroupBinding"]
     assert binding["spec"]["serviceRef"] == {"name": "routed-router", "port": 8080}
+    # A binding keeps its target group, and the router's has another port than the pods'.
+    assert binding["metadata"]["name"] != ROUTED.name
+    (router,) = [each for each in made.values() if "readinessGates" in json.dumps(each)]
+    (gate,) = router["spec"]["template"]["spec"]["readinessGates"]
+    assert gate["conditionType"].rpartition("/")[2] == binding["metadata"]["name"]
     gated = {
         each["metadata"]["name"]: "readinessGates" in each["spec"]["template"]["spec"]
         for each in made.values()

@@ -73,6 +73,7 @@ ami_version = "v20260903"
 
 [eks.controllers]
 leader_worker_set = true
+mounted_models = ["qwen"]
 
 [[eks.teams]]
 name = "research"
@@ -87,6 +88,13 @@ pool = "gpus"
 instance_type = "g6e.2xlarge"
 prefix_routing = true
 scaling = {{ minimum = 1, maximum = 2 }}
+
+[[serving.models]]
+name = "qwen-files"
+source = {{ store = "mountpoint", path = "qwen/1" }}
+shape = {{ parameters_billions = 8.2, layers = 36, attention_heads = 32, key_value_heads = 8 }}
+pool = "gpus"
+instance_type = "g6e.2xlarge"
 """  # noqa: E501 - secrets have long names
 
 MIRROR = "111111111111.dkr.ecr.us-east-2.amazonaws.com"
@@ -218,6 +226,40 @@ def test_caches_are_made_for_what_is_used_and_repositories_for_what_ecr_does_not
     }
 
 
+def test_a_folder_of_the_lake_is_a_volume_that_can_only_be_read(contents: ClusterContents) -> None:
+    (volume,) = [each for each in contents.of_kind("PersistentVolume") if "serving" in each.name]
+    spec = volume.body["spec"]
+    assert spec["accessModes"] == ["ReadOnlyMany"]
+    assert spec["mountOptions"] == [
+        "read-only",
+        "allow-other",
+        "region us-east-2",
+        "prefix models/qwen/",
+    ]
+    assert spec["csi"]["driver"] == "s3.csi.aws.com"
+    (claim,) = [
+        each
+        for each in contents.of_kind("PersistentVolumeClaim")
+        if (each.namespace, each.name) == ("serving", "models-qwen")
+    ]
+    assert claim.body["spec"]["volumeName"] == volume.name
+    handles = [
+        each.body["spec"]["csi"]["volumeHandle"] for each in contents.of_kind("PersistentVolume")
+    ]
+    assert len(set(handles)) == len(handles)
+
+
+def test_a_mounted_model_is_read_by_the_driver_and_not_by_its_pods(directory: Path) -> None:
+    serving = Template(json.loads((directory / "llm-team-serving.template.json").read_text()))
+    actions = {
+        key: json.dumps(body["Properties"]["PolicyDocument"])
+        for key, body in serving.of_type("AWS::IAM::Policy").items()
+    }
+    (files,) = [text for key, text in actions.items() if "QwenFiles" in key]
+    assert "s3:" not in files
+    assert any("s3:GetObject" in text for text in actions.values())
+
+
 def test_names_are_not_the_clusters_where_route_53_is_not_reached(
     contents: ClusterContents,
 ) -> None:
@@ -239,9 +281,9 @@ def test_the_workspace_of_metrics_has_an_endpoint(directory: Path) -> None:
         ('charts = "', 'charts = "/', "It is not a folder inside the project."),
         ("[eks.mirror]", "[eks.mirrors]", "mirrors"),
         (
-            'path = "qwen/1"',
+            '{ path = "qwen/1"',
             (
-                'store = "hub", path = "Qwen/Qwen3-8B", '
+                '{ store = "hub", path = "Qwen/Qwen3-8B", '
                 'revision = "0123456789abcdef0123456789abcdef01234567"'
             ),
             "which the network does not reach",

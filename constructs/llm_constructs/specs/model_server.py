@@ -218,7 +218,8 @@ class ModelServer:
             "source.store",
             str(self.source.store),
             "Neuron's image of vLLM reads files and streams nothing from S3.",
-            'Link the models to the file system in [[lustre.repositories]], and say "lustre".',
+            'Link the models to the file system in [[lustre.repositories]] and say "lustre", or '
+            'name their folder in mounted_models of [eks.controllers] and say "mountpoint".',
         )
         problems.require(
             not neuron or self.shape.weights != Weights.INT4,

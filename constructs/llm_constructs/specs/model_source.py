@@ -19,6 +19,8 @@ class WeightStore(StrEnum):
 
     LAKE = "lake"
     """The models area of the lake, streamed from S3 into the devices."""
+    MOUNTPOINT = "mountpoint"
+    """The models area of the lake, mounted as files by Mountpoint for Amazon S3."""
     LUSTRE = "lustre"
     """The platform's file system, mounted."""
     HUB = "hub"
@@ -33,7 +35,9 @@ class ModelSource:
     """
 
     store: WeightStore = WeightStore.LAKE
-    """`lake` (streamed from S3), `lustre` (mounted) or `hub` (downloaded at each start)."""
+    """`lake` (streamed from S3), `mountpoint` (files of S3, in a folder of `mounted_models` of
+    `[eks.controllers]`), `lustre` (files of the file system) or `hub` (downloaded at each
+    start)."""
     path: str
     """The folder below `models/` of the lake, or below the root of the file system, or the id on
     the hub, such as `Qwen/Qwen3-8B`."""

@@ -7,6 +7,7 @@ from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.specs.model_placement import ModelPlacement
 from llm_constructs.specs.model_server import ModelServer
 from llm_constructs.specs.model_source import WeightStore
+from llm_constructs.specs.mounted_folder import MountedFolder, folder_that_holds
 from llm_constructs.specs.problem import Problems
 
 
@@ -14,8 +15,8 @@ from llm_constructs.specs.problem import Problems
 class ServingSurroundings:
     """What the rest of an environment has that models may need.
 
-    ``namespaces`` are those of the cluster; ``hosts`` maps first parts of host names that are taken
-    to who has them.
+    ``namespaces`` are those of the cluster, ``mounts`` the folders of the lake that its pods mount;
+    ``hosts`` maps first parts of host names that are taken to who has them.
     """
 
     placement: ModelPlacement
@@ -26,6 +27,7 @@ class ServingSurroundings:
     """Whether KEDA and a Prometheus workspace are there."""
     has_leader_worker_sets: bool
     hosts: dict[str, str]
+    mounts: tuple[MountedFolder, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,16 @@ def _check_weights(
         str(store),
         "The environment has no file system that weights could lie on.",
         'Add [lustre], or say store = "lake".',
+    )
+    mounted = ", ".join(mount.path for mount in surroundings.mounts) or "none"
+    problems.require(
+        store != WeightStore.MOUNTPOINT
+        or folder_that_holds(surroundings.mounts, model.source.path) is not None,
+        f"{field}.source.path",
+        model.source.path,
+        f"It lies in no folder of the lake that the cluster mounts ({mounted}).",
+        "Name it, or a folder above it, in mounted_models of [eks.controllers], or say "
+        'store = "lake".',
     )
     problems.require(
         model.row.device_kind is not DeviceKind.NEURON or surroundings.has_file_system,
