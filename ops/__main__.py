@@ -13,6 +13,7 @@ from config import ConfigError
 from llm_constructs.specs.problem import SpecificationError
 from ops import keys, usage
 from ops.assembly import AssemblyError
+from ops.autoscaling.command import autoscaling
 from ops.capacity import command as capacity
 from ops.deployment_policy import deployment_policy
 from ops.diff import diff
@@ -44,6 +45,7 @@ app.command()(price)
 app.add_typer(capacity.app, name="capacity")
 app.command()(fabric)
 app.command()(load)
+app.command()(autoscaling)
 app.command("fine-tune")(fine_tune)
 app.add_typer(keys.app, name="keys")
 app.add_typer(usage.app, name="usage")
