@@ -20,7 +20,7 @@ from ops.diff import diff
 from ops.documents import docs
 from ops.fabric.command import fabric
 from ops.fine_tuning.command import fine_tune
-from ops.kubernetes.command import charts, kubernetes
+from ops.kubernetes.command import charts, images, kubernetes
 from ops.load.command import load
 from ops.local.command import app as local
 from ops.preflight.command import preflight
@@ -38,6 +38,7 @@ app.command()(diff)
 app.command("lint-templates")(lint_templates)
 app.command()(kubernetes)
 app.command()(charts)
+app.command()(images)
 app.command()(docs)
 app.command("deployment-policy")(deployment_policy)
 app.command()(preflight)

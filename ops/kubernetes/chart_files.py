@@ -29,6 +29,7 @@ CLUSTER_SCOPED: Final = frozenset(
 
 HOOK: Final = "helm.sh/hook"
 """The annotation of what Helm runs at certain moments and the release does not hold: tests, jobs.
+Tests run when somebody asks for them.
 
 https://helm.sh/docs/topics/charts_hooks/
 """
@@ -78,11 +79,12 @@ class ChartFiles:
         self._lock.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     def rendered(
-        self, contents: ClusterContents, helm: Helm, problems: Problems
+        self, contents: ClusterContents, helm: Helm, problems: Problems, *, hooks: bool = False
     ) -> tuple[ClusterContents, list[dict[str, Any]]]:
         """Return the contents with the objects of every chart that is here, and their CRDs.
 
-        A chart that refuses its values is noted.
+        With ``hooks``, those that Helm runs and removes are among them. A chart that refuses its
+        values is noted.
         """
         definitions: list[dict[str, Any]] = []
         for release in contents.releases:
@@ -105,7 +107,7 @@ class ChartFiles:
                     "Correct the values, or the version.",
                 )
                 continue
-            bodies = list(_objects(text, release.namespace))
+            bodies = list(_objects(text, release.namespace, hooks=hooks))
             definitions += [each for each in bodies if each["kind"] == "CustomResourceDefinition"]
             contents = contents.with_rendered(release, bodies)
         return contents, definitions
@@ -118,11 +120,14 @@ class ChartFiles:
         return home if (home / "Chart.yaml").exists() else None
 
 
-def _objects(text: str, namespace: str) -> Iterator[dict[str, Any]]:
+def _objects(text: str, namespace: str, *, hooks: bool) -> Iterator[dict[str, Any]]:
     import yaml
 
     for document in yaml.load_all(text, Loader=yaml.CSafeLoader):
-        if not document or HOOK in (document["metadata"].get("annotations") or {}):
+        if not document:
+            continue
+        moments = (document["metadata"].get("annotations") or {}).get(HOOK, "").split(",")
+        if moments != [""] and not (hooks and set(moments) - {"test", "test-success"}):
             continue
         if document["kind"] not in CLUSTER_SCOPED:
             document["metadata"].setdefault("namespace", namespace)

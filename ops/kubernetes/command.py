@@ -1,6 +1,7 @@
-"""``python -m ops kubernetes``: check what goes into the clusters, without a cluster."""
+"""``python -m ops kubernetes`` and what belongs to it: look at clusters without a cluster."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from ops.kubernetes.chart_files import ChartFiles, fetch_all
 from ops.kubernetes.consistency import problems_of
 from ops.kubernetes.contents import AppliedObject, ClusterContents, clusters
 from ops.kubernetes.helm import Helm
+from ops.kubernetes.images import ClusterImage, Way, check_images, images_of, open_charts
 from ops.synthesis import ROOT
 
 if TYPE_CHECKING:
@@ -85,6 +87,58 @@ def kubernetes(
             f"{', '.join(kinds)}: the schema comes from {source}.", highlight=False, soft_wrap=True
         )
     problems.raise_if_any()
+
+
+def images(
+    output: Annotated[Path, typer.Option(help="Folder of the cloud assembly.")] = ROOT / "cdk.out",
+    charts: Annotated[Path, typer.Option(help="Folder of charts to render.")] = CHARTS_FOLDER,
+    *,
+    lines: Annotated[
+        bool,
+        typer.Option(
+            "--lines",
+            help="Print what is to be brought into the account alone: pull or copy, the name at "
+            "the source, and the name in the account, with tabs between them.",
+        ),
+    ] = False,
+) -> None:
+    """Name every image that pods of the assembly's clusters run, and where it comes from.
+
+    Images of charts are known whole where their files are there to be rendered. Add-ons of EKS
+    bring images of AWS's own, which each region has. Ends with 1 where a cluster that takes its
+    images from the account would pull one from elsewhere.
+    """
+    problems = Problems("images")
+    console, notes = Console(), Console(stderr=True, soft_wrap=True, highlight=False)
+    chart_files = ChartFiles(charts, LOCK)
+    for found in clusters(output):
+        contents, _ = chart_files.rendered(found, Helm(found.version), problems, hooks=True)
+        needed = images_of(contents)
+        if lines:
+            for image in needed:
+                if image.whole and image.way in (Way.PULL, Way.COPY):
+                    typer.echo("\t".join((image.way, image.source, image.name)))
+        else:
+            console.print(_table_of(contents.name, needed))
+        if unknown := [f"{each.release} {each.version}".strip() for each in open_charts(contents)]:
+            notes.print(
+                f"{contents.name}: {', '.join(unknown)} not in {charts.name}/, and these charts "
+                "alone know the rest of their images' names. Fetch them with `python -m ops "
+                "charts`."
+            )
+        check_images(contents, problems)
+    problems.raise_if_any()
+
+
+def _table_of(cluster: str, needed: Iterable[ClusterImage]) -> Table:
+    table = Table(title=cluster, title_justify="left")
+    for name in ("image", "in the account", "how", "for"):
+        table.add_column(name, overflow="fold")
+    for image in needed:
+        rest = "" if image.whole else " …"
+        mirrored = f"{image.name}{rest}" if image.name != image.source else ""
+        table.add_row(f"{image.source}{rest}", mirrored, image.way, ", ".join(image.owners))
+    return table
 
 
 def _check(

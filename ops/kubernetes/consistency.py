@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from llm_constructs.specs.problem import Problem, Problems, SpecificationError
 from ops.kubernetes.contents import ClusterContents
+from ops.kubernetes.images import check_images
 from ops.kubernetes.object_references import check_references
 from ops.kubernetes.ownership import check_ownership
 from ops.kubernetes.placement import check_placement
@@ -16,6 +17,7 @@ CHECKS = (
     check_references,
     check_service_accounts,
     check_volumes,
+    check_images,
 )
 
 

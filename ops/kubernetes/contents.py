@@ -106,7 +106,9 @@ class ClusterContents:
     """Everything that an assembly brings into one cluster.
 
     ``associations`` are namespaces and names of the service accounts with a role, ``addons`` names
-    and configuration of EKS's add-ons. ``automatic`` says that EKS runs the nodes (Auto Mode).
+    and configuration of EKS's add-ons. ``mirrors`` are what names of images in the account's ECR
+    begin with: prefixes of pull-through caches, and repositories. ``automatic`` says that EKS runs
+    the nodes (Auto Mode).
     """
 
     name: str
@@ -117,6 +119,7 @@ class ClusterContents:
     addons: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     associations: frozenset[tuple[str, str]] = frozenset()
     groups: tuple[ManagedGroup, ...] = ()
+    mirrors: frozenset[str] = frozenset()
     automatic: bool = False
 
     def of_kind(self, *kinds: str) -> Iterator[AppliedObject]:
@@ -188,6 +191,7 @@ def _contents(
         addons=tuple(addons),
         associations=frozenset(pair for name in names for pair in _associations(name, templates)),
         groups=tuple(made for name in names for made in _groups(name, templates)),
+        mirrors=frozenset(each for name in names for each in _mirrors(name, templates)),
         automatic=cluster.get("ComputeConfig", {}).get("Enabled", False),
     )
 
@@ -219,6 +223,13 @@ def _associations(stack: str, templates: Templates) -> Iterator[tuple[str, str]]
         for entry in body.get("PodIdentityAssociations", ()):
             namespace = ADDON_NAMESPACES.get(body["AddonName"], "kube-system")
             yield namespace, entry["ServiceAccount"]
+
+
+def _mirrors(stack: str, templates: Templates) -> Iterator[str]:
+    for _, body in templates.of_type(stack, "AWS::ECR::PullThroughCacheRule"):
+        yield body["EcrRepositoryPrefix"]
+    for _, body in templates.of_type(stack, "AWS::ECR::Repository"):
+        yield from filter(None, [body.get("RepositoryName")])
 
 
 def _groups(stack: str, templates: Templates) -> Iterator[ManagedGroup]:

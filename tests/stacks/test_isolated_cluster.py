@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from config import ConfigError, load
-from llm_constructs.specs.mirror import PREFIXES
+from llm_constructs.specs.controller_charts import KEDA, NVIDIA_DEVICE_PLUGIN
+from llm_constructs.specs.mirror import PREFIXES, mirrored
 from llm_constructs.specs.problem import SpecificationError
+from ops.__main__ import app
 from ops.kubernetes.consistency import check_clusters
 from ops.kubernetes.contents import ClusterContents, clusters
 from stacks.eks import PROJECT
@@ -258,6 +261,96 @@ def test_a_mounted_model_is_read_by_the_driver_and_not_by_its_pods(directory: Pa
     (files,) = [text for key, text in actions.items() if "QwenFiles" in key]
     assert "s3:" not in files
     assert any("s3:GetObject" in text for text in actions.values())
+
+
+OPERATOR = """apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: operator
+spec:
+  selector:
+    matchLabels: {app: operator}
+  template:
+    metadata:
+      labels: {app: operator}
+    spec:
+      containers:
+        - name: operator
+          image: IMAGE
+"""
+
+
+@pytest.fixture(scope="module")
+def charts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return charts of which two have pods, with images from the values that they are given."""
+    folder = tmp_path_factory.mktemp("rendered")
+    write_charts(folder, [KEDA, NVIDIA_DEVICE_PLUGIN])
+    for chart, image in (
+        (KEDA, "{{ .Values.image.keda.registry }}/kedacore/keda:2.20.1"),
+        (NVIDIA_DEVICE_PLUGIN, "{{ .Values.image.repository }}:v0.18.2"),
+    ):
+        home = folder / f"{chart.name}-{chart.version}"
+        (home / "templates" / "operator.yaml").write_text(OPERATOR.replace("IMAGE", image))
+    return folder
+
+
+def run_images(directory: Path, charts: Path, *options: str) -> Any:
+    arguments = ["images", "--output", str(directory), "--charts", str(charts), *options]
+    return CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
+
+
+def test_a_script_learns_what_to_bring_into_the_account_and_how(
+    directory: Path, charts: Path
+) -> None:
+    result = run_images(directory, charts, "--lines")
+    assert result.exit_code == 0, result.output
+    lines = {tuple(line.split("\t")) for line in result.stdout.splitlines()}
+    sources = {source.partition("@")[0]: (how, mirror) for how, source, mirror in lines}
+    # Of objects, and of the charts that are there.
+    assert sources["docker.io/vllm/vllm-openai:v0.28.0"][0] == "pull"
+    assert sources["docker.io/vllm/vllm-router:v0.1.14"][0] == "pull"
+    assert sources["public.ecr.aws/aws-cli/aws-cli:2.36.15"][0] == "pull"
+    assert sources["ghcr.io/kedacore/keda:2.20.1"] == (
+        "pull",
+        f"{MIRROR}/github/kedacore/keda:2.20.1",
+    )
+    assert sources["nvcr.io/nvidia/k8s-device-plugin:v0.18.2"] == (
+        "copy",
+        f"{MIRROR}/nvidia/nvidia/k8s-device-plugin:v0.18.2",
+    )
+    assert len(sources) == len(lines) == 5
+    for how, source, mirror in lines:
+        assert mirrored(source, account="111111111111", region="us-east-2") == mirror, how
+
+
+def test_charts_that_are_not_there_are_named_with_what_is_known_of_their_images(
+    directory: Path, charts: Path
+) -> None:
+    result = run_images(directory, charts)
+    assert result.exit_code == 0, result.output
+    assert "registry.k8s.io/kueue/kueue …" in result.stdout
+    assert f"{MIRROR}/kubernetes/kueue/kueue …" in result.stdout
+    # AWS has it in the region.
+    assert "602401143452.dkr.ecr.us-east-2" in result.stdout
+    assert "kueue" in result.stderr
+    assert "keda" not in result.stderr
+
+
+def test_an_image_that_a_chart_takes_from_elsewhere_is_told(
+    directory: Path, charts: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "charts"
+    shutil.copytree(charts, folder)
+    home = folder / f"{KEDA.name}-{KEDA.version}"
+    (home / "templates" / "job.yaml").write_text(
+        OPERATOR.replace("IMAGE", "quay.io/team/sidecar:1").replace(
+            "name: operator\nspec", "name: job\n  annotations: {helm.sh/hook: pre-install}\nspec", 1
+        )
+    )
+    result = run_images(directory, folder)
+    assert isinstance(result.exception, SpecificationError)
+    assert "quay.io/team/sidecar:1" in str(result.exception)
+    assert "a network without a way out does not reach" in str(result.exception)
 
 
 def test_names_are_not_the_clusters_where_route_53_is_not_reached(

@@ -103,6 +103,24 @@ def mirrored(image: str, *, account: str, region: str) -> str:
     return f"{account}.dkr.ecr.{region}.amazonaws.com/{PREFIXES[registry]}{rest}"
 
 
+def source_of(image: str) -> str | None:
+    """Return the name at its source of an image in a mirror, or of the beginning of one.
+
+    ``None`` for any other image.
+    """
+    if account_of(image) is None:
+        return None
+    prefix, _, rest = image.partition("/")[2].partition("/")
+    registries = {prefix: registry for registry, prefix in PREFIXES.items()}
+    return f"{registries[prefix]}/{rest}".rstrip("/") if prefix in registries else None
+
+
+def account_of(image: str) -> str | None:
+    """Return the account of an image in a private registry of ECR; ``None`` for any other image."""
+    private = _PRIVATE_REGISTRY.fullmatch(image.partition("/")[0])
+    return private[1] if private else None
+
+
 AWS_IMAGES_ACCOUNT: Final = "602401143452"
 """Whose registries have the images of EKS in most regions.
 
