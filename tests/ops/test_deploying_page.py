@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,9 @@ import typer
 from botocore import xform_name
 from typer.testing import CliRunner
 
+from config import load
 from config.node import packaged_node
+from llm_constructs.specs.network import Capability
 from ops.__main__ import app
 from ops.synthesis import CLI
 from tests.assembly import Assembly
@@ -54,6 +57,36 @@ def beginning(*words: str) -> Iterator[list[str]]:
 def test_only_known_programs_are_called() -> None:
     known = {"aws", "make", "npx", "python", *OTHERS}
     assert {shlex.split(re.sub("[<>]", "", it))[0] for it in commands()} <= known
+
+
+def test_the_smallest_file_of_the_page_is_a_whole_environment(tmp_path: Path) -> None:
+    said = " ".join(PAGE.split())
+    keep, out = re.findall(r"(?:keep|take) ((?:`\[[\w.]+\]`(?:, and |, | and )?)+)", said)
+    kept, left_out = (set(re.findall(r"\[([\w.]+)\]", each)) for each in (keep, out))
+    file = tomllib.loads((ROOT / "config" / "dev.toml").read_text(encoding="utf-8"))
+    tables = {name for name, value in file.items() if isinstance(value, dict)}
+    assert tables == {name.split(".")[0] for name in kept | left_out}
+    smallest = {name: value for name, value in file.items() if name not in left_out}
+    for name in (name for name in left_out if "." in name):
+        table, key = name.split(".")
+        smallest[table] = {each: value for each, value in file[table].items() if each != key}
+    models = [each for each in file["gateway"]["models"] if "served_by" not in each]
+    smallest["gateway"] = {**file["gateway"], "models": models}
+    (tmp_path / "dev.toml").write_text(toml_of(smallest), encoding="utf-8")
+    assert load("dev", tmp_path).capabilities == {Capability.GATEWAY}
+
+
+def toml_of(table: dict[str, Any]) -> str:
+    """Write keys whose tables are inline: JSON with other signs."""
+    return "".join(f"{key} = {_inline(value)}\n" for key, value in table.items())
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(k)} = {_inline(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value)
 
 
 def test_targets_of_make_exist() -> None:
