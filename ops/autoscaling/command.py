@@ -18,6 +18,7 @@ from ops.synthesis import ROOT
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WORKLOADS: Final = ("Deployment", "LeaderWorkerSet")
+_ROUTER: Final = "model-router"
 
 
 def autoscaling(
@@ -97,15 +98,20 @@ def _scaling(assembly: Path, env: str, model: str) -> Scaling:
     made = [
         each for cluster in clusters(assembly) for each in cluster.objects if each.stack == stack
     ]
-    workloads = {each.name: each for each in made if each.kind in _WORKLOADS}
+    workloads = {
+        each.name: each
+        for each in made
+        if each.kind in _WORKLOADS and _ROUTER not in str(each.body["spec"].get("selector"))
+    }
     scaled = {each.name: each for each in made if each.kind == "ScaledObject"}
     if model in scaled:
         return scaling_of(scaled[model].body)
     if model in workloads:
         return Scaling.fixed(int(workloads[model].body["spec"]["replicas"]))
+    choice = ", ".join(sorted(workloads)) or "nothing"
     raise ScalingError(
-        f"{stack} serves no model {model!r}. Choose from {', '.join(sorted(scaled)) or 'nothing'}; "
-        "run `make synth` first if the file has just changed."
+        f"{stack} serves no model {model!r}. Choose from {choice}; run `make synth` first if the "
+        "file has just changed."
     )
 
 
