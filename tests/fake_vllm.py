@@ -11,8 +11,9 @@ import threading
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
+
+from tests.loopback_server import LoopbackHandler, LoopbackServer
 
 LONGEST_WAIT_SECONDS = 30
 POLL_SECONDS = 0.01
@@ -68,24 +69,20 @@ class FakeVllm:
         self._script: deque[Answer] = deque()
         self._gates: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), self)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
+        self._server = _Server(self)
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
+        return f"{self._server.url}/v1"
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         for gate in self._gates.values():
             gate.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.__exit__(*error)
 
     def script(self, *answers: Answer) -> None:
         with self._lock:
@@ -137,33 +134,28 @@ def _vectors(body: dict[str, Any]) -> Answer:
     return Answer(body=json.dumps(answer).encode())
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-
-    def __init__(self, address: tuple[str, int], fake: FakeVllm) -> None:
+class _Server(LoopbackServer):
+    def __init__(self, fake: FakeVllm) -> None:
         self.fake = fake
-        super().__init__(address, _Handler)
+        super().__init__(_Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay silent: clients that go away are part of the tests."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(LoopbackHandler):
     server: _Server
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base's name)
-        """Stay silent."""
+    def answer(self) -> None:
+        {"GET": self._counters, "POST": self._completion}[self.command]()
 
-    def do_GET(self) -> None:
+    def _counters(self) -> None:
         if self.path == "/metrics":
             self._whole(200, self.server.fake.metrics().encode(), {})
         else:
             self._whole(404, b'{"detail":"Not Found"}', {})
 
-    def do_POST(self) -> None:
+    def _completion(self) -> None:
         fake = self.server.fake
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.headers.get("Authorization") != f"Bearer {fake.key}":
@@ -174,13 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self._whole(answer.status, answer.body, answer.headers)
 
     def _whole(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.send(status, body, {"Content-Type": "application/json", **named})
 
     def _stream(self, steps: list[Step]) -> None:
         pending = deque(steps)

@@ -1,8 +1,6 @@
 """Every sequence, run twice by the real bash and Python on a node below a directory."""
 
 import json
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 
 import pytest
 
@@ -16,6 +14,7 @@ from llm_constructs.specs.lifecycle_settings import (
     NodeRole,
 )
 from tests.lifecycle.fake_node import MOUNT, OBSERVABILITY, FakeNode
+from tests.loopback_server import LoopbackHandler, LoopbackServer
 
 WORKERS = NodeExpectation.of(
     "workers",
@@ -229,35 +228,27 @@ def test_a_start_mounts_and_tunes_again_before_slurm(node: FakeNode) -> None:
     assert not node.is_complete
 
 
-class Metadata(BaseHTTPRequestHandler):
+class Metadata(LoopbackHandler):
     """Version 2 of the instance metadata service."""
 
-    def do_PUT(self) -> None:
-        self.answer("token" if self.headers["X-aws-ec2-metadata-token-ttl-seconds"] else "")
+    def answer(self) -> None:
+        text = {"PUT": self._token, "GET": self._instance_id}[self.command]()
+        self.send(200 if text else 401, text.encode())
 
-    def do_GET(self) -> None:
+    def _token(self) -> str:
+        return "token" if self.headers["X-aws-ec2-metadata-token-ttl-seconds"] else ""
+
+    def _instance_id(self) -> str:
         allowed = self.headers["X-aws-ec2-metadata-token"] == "token"
-        self.answer("i-0123456789abcdef0" if allowed else "")
-
-    def answer(self, text: str) -> None:
-        self.send_response(200 if text else 401)
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Keep the tests' output clean."""
+        return "i-0123456789abcdef0" if allowed else ""
 
 
 def test_a_node_with_an_unlisted_address_is_known_by_its_instance_id(node: FakeNode) -> None:
     node.expect(WORKERS, mounts=())
     node.join("workers", CustomerIpAddress="10.9.9.9")
-    with HTTPServer(("127.0.0.1", 0), Metadata) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        node.environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = (
-            f"http://127.0.0.1:{server.server_port}/"
-        )
+    with LoopbackServer(Metadata) as server:
+        node.environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = f"{server.url}/"
         result = node.step("kernel")
-        server.shutdown()
     assert result.returncode == 0, result.stdout
     assert "known by its instance id" in result.stdout
 

@@ -6,12 +6,10 @@ that neither the code under test nor a test can invent an API.
 """
 
 import re
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -22,6 +20,8 @@ from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.serialize import SERIALIZERS
 from moto.core.utils import get_service_model
 from werkzeug.datastructures import Headers, MultiDict
+
+from tests.loopback_server import LoopbackHandler, LoopbackServer
 
 REGION = "us-east-2"
 ACCOUNT = "333333333333"
@@ -55,16 +55,12 @@ class AwsOnLoopback:
     )
 
     def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), self)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-        self._thread.start()
+        self._server = _Server(self)
+        self._server.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def __exit__(self, *error: object) -> None:
+        self._server.__exit__(*error)
 
     def reset(self) -> None:
         """Forget every answer and call."""
@@ -77,7 +73,7 @@ class AwsOnLoopback:
         """Variables with which the SDK finds this AWS and nothing else."""
         return {
             # As a proxy, because S3 Control puts the account into the host's name.
-            "http_proxy": f"http://127.0.0.1:{self._server.server_port}",
+            "http_proxy": self._server.url,
             "no_proxy": "",
             "AWS_ENDPOINT_URL": "http://aws.test",
             "AWS_ACCESS_KEY_ID": "testing",
@@ -186,28 +182,16 @@ def _text_breaches(value: str, shape: Shape, path: str) -> Iterator[str]:
         yield f"{path} is {value!r}, which does not match {pattern}."
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], aws: AwsOnLoopback) -> None:
+class _Server(LoopbackServer):
+    def __init__(self, aws: AwsOnLoopback) -> None:
         self.aws = aws
-        super().__init__(address, _Handler)
+        super().__init__(_Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(LoopbackHandler):
     server: _Server
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base's name)
-        """Stay silent: the test sees every call."""
-
-    def do_GET(self) -> None:
-        self._serve()
-
-    def do_POST(self) -> None:
-        self._serve()
-
-    def _serve(self) -> None:
+    def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         operation, labels = self._operation(body)
         protocol = operation.service_model.metadata["protocol"]
@@ -221,7 +205,12 @@ class _Handler(BaseHTTPRequestHandler):
                 warnings.simplefilter("ignore", UserWarning)
                 answer = serializer.serialize(fault)
             answer["status_code"] = fault.status
-        self._send(answer["status_code"], answer["headers"], answer["body"])
+        body = answer["body"]
+        self.send(
+            answer["status_code"],
+            body.encode() if isinstance(body, str) else body,
+            {k: v for k, v in answer["headers"].items() if k.lower() != "content-length"},
+        )
 
     def _request(self, body: bytes, labels: dict[str, str]) -> Any:
         query = parse_qsl(urlsplit(self.path).query, keep_blank_values=True)
@@ -251,13 +240,3 @@ class _Handler(BaseHTTPRequestHandler):
             if operation.http["method"] == self.command and (match := re.fullmatch(pattern, path)):
                 return operation, {key: unquote(value) for key, value in match.groupdict().items()}
         raise AssertionError(f"{self.command} {self.path} is no operation of {model.service_name}.")
-
-    def _send(self, status: int, headers: Mapping[str, str], body: str | bytes) -> None:
-        payload = body.encode() if isinstance(body, str) else body
-        self.send_response(status)
-        for key, value in headers.items():
-            if key.lower() != "content-length":
-                self.send_header(key, value)
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)

@@ -7,10 +7,10 @@ from unittest import mock
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from ops.fake_bedrock.server import FakeBedrock
 from tests.assembly import Assembly
+from tests.lambdas.tuning_quality.invocation import Context
 from tests.permissions.calls import CallRecorder, recorder
 from tests.permissions.role import FunctionRole, Request, resolution_of
 from tests.permissions.test_functions import (
@@ -21,6 +21,7 @@ from tests.permissions.test_functions import (
     credentials,
     judge,
 )
+from tests.s3_on_loopback import s3_on_loopback
 from tuning_quality import evaluator, validator
 
 KEYS = {name: f"team/{name}.jsonl" for name in ("training", "validation", "evaluation")}
@@ -47,20 +48,10 @@ OF_THE_LAKE: Grants = {
 }
 
 
-class Context:
-    """An invocation with time enough."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 900_000
-
-
 @pytest.fixture(scope="module")
 def storage() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3_on_loopback() as address:
+        yield address
 
 
 def requests_of(role: FunctionRole, made: CallRecorder) -> list[Request]:

@@ -19,21 +19,26 @@ Killer = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def emulator() -> Iterator[str]:
-    """The address of an emulated S3, which the SDK finds in the environment."""
+def s3() -> Iterator[str]:
+    """The address of an emulated S3."""
     with _process("s3_process.py") as process:
         assert process.stdout is not None
-        address = f"http://127.0.0.1:{int(process.stdout.readline())}"
-        variables = {
-            "AWS_ENDPOINT_URL_S3": address,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in variables.items():
-                patch.setenv(name, value)
-            yield address
+        yield process.stdout.readline().strip()
+
+
+@pytest.fixture(scope="module")
+def emulator(s3: str) -> Iterator[str]:
+    """The address of an emulated S3, which the SDK finds in the environment of this module."""
+    variables = {
+        "AWS_ENDPOINT_URL_S3": s3,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield s3
 
 
 @contextmanager

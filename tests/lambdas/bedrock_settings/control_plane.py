@@ -6,11 +6,9 @@ model, requests are refused when they break a shape, and faults carry the model'
 
 import json
 import re
-import threading
 from collections import deque
 from collections.abc import Iterator
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 import botocore.session
@@ -18,6 +16,7 @@ from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
 from botocore.validate import ParamValidator
 
 from tests.lambdas.bedrock_settings.service_model import OPERATIONS
+from tests.loopback_server import LoopbackHandler, LoopbackServer
 
 Configuration = dict[str, Any]
 
@@ -39,22 +38,18 @@ class ControlPlane:
         self.mode = "inherit"
         self.calls: list[str] = []
         self._faults: dict[str, deque[tuple[str, str]]] = {name: deque() for name in OPERATIONS}
-        self._server = _Server(("127.0.0.1", 0), self)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
+        self._server = _Server(self)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self._server.url
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def __exit__(self, *error: object) -> None:
+        self._server.__exit__(*error)
 
     def fail(self, operation: str, code: str, message: str = "No.", times: int = 1) -> None:
         self._faults[operation].extend([(code, message)] * times)
@@ -118,31 +113,16 @@ def _breaches(value: Any, shape: Shape, path: str) -> Iterator[str]:
             yield f"{path} is longer than {shape.metadata['max']} characters."
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], plane: ControlPlane) -> None:
+class _Server(LoopbackServer):
+    def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
-        super().__init__(address, _Handler)
+        super().__init__(_Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(LoopbackHandler):
     server: _Server
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base's name)
-        """Stay silent: the caller sees every answer."""
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_PUT(self) -> None:
-        self._answer()
-
-    def do_DELETE(self) -> None:
-        self._answer()
-
-    def _answer(self) -> None:
+    def answer(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         operations = (model().operation_model(name) for name in OPERATIONS)
         called = next(
@@ -151,11 +131,5 @@ class _Handler(BaseHTTPRequestHandler):
             if (o.http["method"], o.http["requestUri"]) == (self.command, self.path)
         )
         status, body, code = self.server.plane.answer(called, json.loads(raw or b"{}"))
-        payload = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(payload)))
-        if code:
-            self.send_header("x-amzn-ErrorType", code)
-        self.end_headers()
-        self.wfile.write(payload)
+        error = {"x-amzn-ErrorType": code} if code else {}
+        self.send(status, json.dumps(body).encode(), {"Content-Type": "application/json", **error})

@@ -4,11 +4,9 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
@@ -21,6 +19,7 @@ from gateway.governance.budget import Limits
 from gateway.governance.directory import TeamRecord
 from gateway.governance.identity import Caller, Suspended, Unauthenticated
 from gateway.governance.oidc import OidcAuthenticator
+from tests.loopback_server import LoopbackHandler, LoopbackServer
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 STRANGER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -63,48 +62,40 @@ class Teams:
         return TeamRecord(name, status, ("fast",), "redacted", Limits(), None)
 
 
-class KeyServer(ThreadingHTTPServer):
+class KeyServer(LoopbackServer):
     """Publishes the issuer's key under every path."""
 
     issuer: Issuer
 
+    def __init__(self) -> None:
+        super().__init__(KeyHandler)
 
-class KeyHandler(BaseHTTPRequestHandler):
+
+class KeyHandler(LoopbackHandler):
     """Answers with the key, or with the redirect that the issuer is set to."""
 
     server: KeyServer
 
-    def do_GET(self) -> None:
+    def answer(self) -> None:
+        assert self.command == "GET"
         issuer = self.server.issuer
         issuer.requests.append(self.path)
         if issuer.redirect_to:
-            self.send_response(302)
-            self.send_header("Location", issuer.redirect_to)
-            self.end_headers()
+            self.send(302, b"", {"Location": issuer.redirect_to})
             return
         key = {**RSAAlgorithm.to_jwk(KEY.public_key(), as_dict=True), "kid": "k1"}
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps({"keys": [key]}).encode())
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-        """Write nothing."""
+        self.send(200, json.dumps({"keys": [key]}).encode())
 
 
 @pytest.fixture(scope="module")
 def key_server() -> Iterator[KeyServer]:
-    server = KeyServer(("127.0.0.1", 0), KeyHandler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with KeyServer() as server:
+        yield server
 
 
 @pytest.fixture
 def issuer(key_server: KeyServer) -> Issuer:
-    key_server.issuer = Issuer(f"http://127.0.0.1:{key_server.server_port}/pool")
+    key_server.issuer = Issuer(f"{key_server.url}/pool")
     return key_server.issuer
 
 

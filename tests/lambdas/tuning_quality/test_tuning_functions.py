@@ -6,10 +6,11 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from ops.fake_bedrock.reply import Reply, text_steps
 from ops.fake_bedrock.server import FakeBedrock
+from tests.lambdas.tuning_quality.invocation import Context
+from tests.s3_on_loopback import s3_on_loopback
 from tuning_quality import evaluator, validator
 from tuning_quality.evaluator import EvaluationError
 from tuning_quality.settings import SettingsError
@@ -27,23 +28,10 @@ RULES = {
 GATE = {"f1_percent": 60, "gain_points": 10, "refusal_points": 0, "records": 4}
 
 
-class Context:
-    """An invocation with this many milliseconds left."""
-
-    def __init__(self, milliseconds: int = 900_000) -> None:
-        self._milliseconds = milliseconds
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self._milliseconds
-
-
 @pytest.fixture(scope="module")
 def storage() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3_on_loopback() as address:
+        yield address
 
 
 @pytest.fixture
@@ -76,6 +64,8 @@ def lake(storage: str, bedrock: FakeBedrock, monkeypatch: pytest.MonkeyPatch) ->
     for entry in client.list_objects_v2(Bucket="lake").get("Contents", []):
         client.delete_object(Bucket="lake", Key=entry["Key"])
     client.delete_bucket(Bucket="lake")
+    validator._client.cache_clear()
+    evaluator._client.cache_clear()
 
 
 def line(question: str, answer: str = "yes") -> str:

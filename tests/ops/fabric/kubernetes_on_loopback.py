@@ -6,16 +6,15 @@ Job what a test has laid down.
 
 import json
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 import kubernetes_validate
-from typing_extensions import override
+
+from tests.loopback_server import LoopbackHandler, LoopbackServer
 
 KUBERNETES = "1.36"
 
@@ -195,41 +194,16 @@ def _document(group: str, version: str, kinds: Any) -> dict[str, Any]:
 def served(cluster: Cluster) -> Iterator[str]:
     """Serve ``cluster`` on a free port of loopback, and give its URL."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _respond(self) -> None:
+    class Handler(LoopbackHandler):
+        def answer(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             raw = self.rfile.read(length)
             body = json.loads(raw) if raw and self.command == "POST" else None
             status, content = cluster.answer(self.command, urlsplit(self.path).path, body)
             is_text = isinstance(content, str)
             data = content.encode() if is_text else json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "text/plain" if is_text else "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            kind = "text/plain" if is_text else "application/json"
+            self.send(status, data, {"Content-Type": kind})
 
-        def do_GET(self) -> None:
-            self._respond()
-
-        def do_POST(self) -> None:
-            self._respond()
-
-        def do_DELETE(self) -> None:
-            self._respond()
-
-        @override
-        def log_message(self, format: str, *args: Any) -> None:
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with LoopbackServer(Handler) as server:
+        yield server.url

@@ -3,10 +3,9 @@
 import hashlib
 import json
 import tarfile
-import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from ops.kubernetes.chart_files import ChartFiles, fetch_all
 from ops.kubernetes.consistency import problems_of
 from ops.kubernetes.helm import Helm, HelmError
 from tests.constructs.charts import write_charts
+from tests.loopback_server import LoopbackServer
 from tests.ops.kubernetes.clusters import cluster, release
 
 # Helm is unpacked, and started for each chart.
@@ -118,13 +118,8 @@ def repository(folder: Path, tmp_path: Path) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(served)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with LoopbackServer(partial(Quiet, directory=str(served))) as server:
+        yield server.url
 
 
 def pinned(repository: str) -> HelmChart:
