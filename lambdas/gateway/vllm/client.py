@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -38,6 +38,16 @@ RETRIES = urllib3.Retry(
 )
 
 _reader = threading.local()
+
+
+@contextmanager
+def _made_for(call: "VllmCall") -> Iterator[None]:
+    """Tell the connections, until the answer begins, whose call this thread makes."""
+    _reader.call = call
+    try:
+        yield
+    finally:
+        _reader.call = None
 
 
 class _AbandonedError(Exception):
@@ -186,11 +196,11 @@ class VllmCall:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _events(self) -> Iterator[Event]:
-        _reader.call = self
         response: urllib3.BaseHTTPResponse | None = None
         try:
             body = msgspec.json.encode(self._body)
-            response = self._client.post(self._model, "/chat/completions", body)
+            with _made_for(self):
+                response = self._client.post(self._model, "/chat/completions", body)
             discounts_cache = self._model.price.cache_read > 0
             yield from of_chunks(data_of(_pieces(response)), discounts_cache=discounts_cache)
             # What is left ends the body; read to its end, the connection goes back to its pool.
@@ -200,7 +210,6 @@ class VllmCall:
         except (HTTPError, OSError) as error:
             raise faults.of_exception(error) from error
         finally:
-            _reader.call = None
             with self._lock:
                 # From here on the socket may serve another call.
                 self._socket = None

@@ -32,7 +32,7 @@ def exporter() -> InMemorySpanExporter:
     return exporter
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def retries_without_waits() -> Iterator[None]:
     """Let botocore retry at once: its random waits would be a quarter of these tests' time."""
     wait = "botocore.retries.standard.ExponentialBackoff.delay_amount"

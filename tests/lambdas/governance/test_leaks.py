@@ -121,6 +121,7 @@ def test_no_credential_reaches_a_line_or_an_exception(
     directory_table: str,
     lines: io.StringIO,
     capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     directory = Directory(emulator.dynamodb(), directory_table)
     peppers = VersionedSecret(emulator.secrets_manager(), emulator.make_pepper())
@@ -128,7 +129,7 @@ def test_no_credential_reaches_a_line_or_an_exception(
     authorizer = Authorizer(router, directory)
     context = RequestContextAuthenticator(directory)
     samples = [sample for sample in positives() if sample.value.isascii()]
-    logging.getLogger("botocore").setLevel(logging.WARNING)
+    caplog.set_level(logging.WARNING, logger="botocore")
     for sample in samples:
         event = {"methodArn": "a/b/c", "headers": {"Authorization": f"Bearer {sample.value}"}}
         for refuse in (
