@@ -47,7 +47,7 @@ test: install ## Run every test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 test-fast: install ## Run the tests that need neither all environments nor an emulator
-	$(BIN)/python -m pytest -m "not synth and not emulator and not slow"
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not synth and not emulator and not slow"
 
 check: install ## Lint, format check, types
 	$(BIN)/ruff check .

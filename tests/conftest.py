@@ -1,9 +1,12 @@
 """What every test shares."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
+from unittest import mock
 
+import botocore.loaders
 import hypothesis
 import pytest
 
@@ -63,6 +66,14 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"It was skipped, and FAIL_ON_SKIP is set: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_models() -> Iterator[None]:
+    """Read each of botocore's service models once, and not for every session."""
+    load = cache(botocore.loaders.create_loader)
+    with mock.patch("botocore.session.create_loader", load):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from config import load
 from llm_constructs.gateway_alarms import NAMESPACE
 from stacks.platform import build_app
 from tests.assembly import Assembly
 from tests.emitters import DOCUMENTED, emitted, own_namespaces
+from tests.minimal_environment import loaded
 from tests.named_metrics import metrics_of_alarm, metrics_of_dashboard, named_metrics, searched
 from tests.stacks.test_gateway_stack import ENVIRONMENT, SERVICE
 
@@ -35,8 +35,8 @@ def test_every_metric_that_a_template_names_is_emitted(assembly: Assembly) -> No
 
 @pytest.mark.slow
 def test_the_metrics_of_containers_are_emitted(tmp_path: Path) -> None:
-    (tmp_path / "team.toml").write_text(f"{ENVIRONMENT}{SERVICE}\n[observability]\n")
-    assembly = build_app([load("team", tmp_path)], outdir=tmp_path / "out").synth()
+    environment = loaded(tmp_path, f"{ENVIRONMENT}{SERVICE}\n[observability]\n")
+    assembly = build_app([environment], outdir=tmp_path / "out").synth()
     watching = assembly.get_stack_by_name("llm-team-observability").template
     namespaces = {namespace for namespace, _, _ in named_metrics([watching])}
     assert namespaces >= {"AWS/ApplicationELB", "AWS/ECS"}

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from config import ConfigError, environment_names, load
+from config import environment_names, load
 from llm_constructs.specs.network import Capability
-from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS
+from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS, loaded, problems_of
 
 HEAD = MINIMAL_WITH_ACCELERATORS
 
@@ -35,16 +35,8 @@ end = 2027-01-25T11:30:00Z
 """
 
 
-def problems_of(folder: Path, text: str) -> str:
-    (folder / "team.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
-        load("team", folder)
-    return str(caught.value)
-
-
 def test_a_cluster_needs_one_line(tmp_path: Path) -> None:
-    (tmp_path / "team.toml").write_text(f"{HEAD}[eks]\n", encoding="utf-8")
-    environment = load("team", tmp_path)
+    environment = loaded(tmp_path, f"{HEAD}[eks]\n")
     assert environment.eks is not None
     assert not environment.eks.pools
     assert not environment.eks.groups
@@ -52,8 +44,7 @@ def test_a_cluster_needs_one_line(tmp_path: Path) -> None:
 
 
 def test_pools_and_reserved_groups_are_read(tmp_path: Path) -> None:
-    (tmp_path / "team.toml").write_text(f"{HEAD}{POOL}{BLOCK}", encoding="utf-8")
-    table = load("team", tmp_path).eks
+    table = loaded(tmp_path, f"{HEAD}{POOL}{BLOCK}").eks
     assert table is not None
     assert table.pools[0].efa is True
     assert table.groups[0].schedule is not None
@@ -115,8 +106,7 @@ quotas = [{ pool = "training", devices = 16 }]
 
 
 def test_teams_share_what_pools_can_give(tmp_path: Path) -> None:
-    (tmp_path / "team.toml").write_text(f"{HEAD}{POOL}{TEAM}", encoding="utf-8")
-    table = load("team", tmp_path).eks
+    table = loaded(tmp_path, f"{HEAD}{POOL}{TEAM}").eks
     assert table is not None
     (supply,) = table.team_plan().used_supplies
     assert (supply.name, supply.devices) == ("training", 16)
@@ -171,7 +161,6 @@ instance_types = ["{name}"]
 max_devices = 16
 ami_version = "v20261110"
 """
-    (tmp_path / "team.toml").write_text(f"{HEAD}{pool}", encoding="utf-8")
-    table = load("team", tmp_path).eks
+    table = loaded(tmp_path, f"{HEAD}{pool}").eks
     assert table is not None
     assert table.needs_neuron_topology is topology

@@ -5,26 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from config import load
 from llm_constructs.specs.foundation_models import FOUNDATION_MODELS
 from llm_constructs.specs.model import ModelKind
+from tests.minimal_environment import loaded, minimal
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway-deployment.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
-ENVIRONMENT = """
-account = "111111111111"
-region = "us-west-2"
-jurisdiction = "us"
-
-[tags]
-owner = "ml-platform"
-cost-center = "research"
-
-[network.vpc]
-cidr = "10.40.0.0/16"
-availability_zones = ["us-west-2a", "us-west-2b"]
-"""
+ENVIRONMENT = minimal("us-west-2")
 
 MODEL = """
 [[gateway.models]]
@@ -36,8 +24,7 @@ model_id = "us.amazon.nova-2-lite-v1:0"
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_pages_examples_load(example: str, tmp_path: Path) -> None:
     model = "" if "[[gateway.models]]" in example else MODEL
-    (tmp_path / "team.toml").write_text(f"{ENVIRONMENT}\n{example}\n{model}", encoding="utf-8")
-    gateway = load("team", tmp_path).gateway
+    gateway = loaded(tmp_path, f"{ENVIRONMENT}\n{example}\n{model}").gateway
     assert gateway is not None
     assert gateway.catalogue()
 

@@ -10,41 +10,14 @@ import pytest
 from config import ConfigError, environment_names, load, load_selected
 from llm_constructs.specs.network import Capability, NatGateways
 from llm_constructs.specs.residency import Residency
+from tests.minimal_environment import (
+    EXISTING_VPC,
+    loaded,
+    minimal_with_accelerators,
+    problems_of,
+)
 
-GOOD = """
-account = "111111111111"
-region = "us-west-2"
-jurisdiction = "us"
-
-[tags]
-owner = "ml-platform"
-cost-center = "research"
-
-[network.vpc]
-cidr = "10.40.0.0/16"
-availability_zones = ["us-west-2a", "us-west-2b"]
-accelerator_zone = "us-west-2b"
-
-[data]
-
-[lustre]
-"""
-
-EXISTING_VPC = """
-[network.existing_vpc]
-vpc_id = "vpc-0123456789abcdef0"
-cidr = "10.0.0.0/16"
-availability_zones = ["us-west-2a", "us-west-2b"]
-private_subnet_ids = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
-route_table_ids = ["rtb-0123456789abcdef0"]
-accelerator_subnet_id = "subnet-0123456789abcdef2"
-accelerator_zone = "us-west-2b"
-"""
-
-
-def write(folder: Path, text: str) -> Path:
-    (folder / "team.toml").write_text(text, encoding="utf-8")
-    return folder
+GOOD = f"{minimal_with_accelerators('us-west-2')}\n[data]\n\n[lustre]\n"
 
 
 def gateway(model: str, setting: str = "") -> str:
@@ -77,14 +50,8 @@ def with_existing_vpc(old: str = "", new: str = "") -> str:
     return start + vpc + rest[rest.index("[data]") :]
 
 
-def problems_of(folder: Path, text: str) -> str:
-    with pytest.raises(ConfigError) as caught:
-        load("team", write(folder, text))
-    return str(caught.value)
-
-
 def test_a_minimal_file_has_designed_defaults(tmp_path: Path) -> None:
-    environment = load("team", write(tmp_path, GOOD))
+    environment = loaded(tmp_path, GOOD)
 
     assert environment.name == "team"
     assert environment.retain_data is True
@@ -100,7 +67,7 @@ def test_a_minimal_file_has_designed_defaults(tmp_path: Path) -> None:
 
 
 def test_an_existing_vpc_replaces_the_one_to_make(tmp_path: Path) -> None:
-    environment = load("team", write(tmp_path, with_existing_vpc()))
+    environment = loaded(tmp_path, with_existing_vpc())
 
     assert environment.network.vpc is None
     assert environment.network.chosen_vpc.accelerator_zone == "us-west-2b"
@@ -108,12 +75,12 @@ def test_an_existing_vpc_replaces_the_one_to_make(tmp_path: Path) -> None:
 
 def test_capabilities_come_from_the_file(tmp_path: Path) -> None:
     text = replaced("[network.vpc]", '[network]\nendpoints_for = ["gateway"]\n\n[network.vpc]')
-    assert load("team", write(tmp_path, text)).capabilities == {Capability.GATEWAY}
+    assert loaded(tmp_path, text).capabilities == {Capability.GATEWAY}
 
 
 def test_a_gateway_turns_its_capability_on(tmp_path: Path) -> None:
     text = GOOD + gateway('model_id = "us.anthropic.claude-sonnet-4-6"')
-    environment = load("team", write(tmp_path, text))
+    environment = loaded(tmp_path, text)
     assert environment.capabilities == {Capability.GATEWAY}
     assert environment.gateway is not None
     assert environment.gateway.residency is Residency.GEO
@@ -121,7 +88,7 @@ def test_a_gateway_turns_its_capability_on(tmp_path: Path) -> None:
 
 
 def test_a_container_service_turns_on_the_endpoints_of_its_image(tmp_path: Path) -> None:
-    environment = load("team", write(tmp_path, service()))
+    environment = loaded(tmp_path, service())
     assert environment.capabilities == {Capability.GATEWAY, Capability.GATEWAY_SERVICE}
 
 
@@ -131,7 +98,7 @@ def test_a_public_service_may_stand_in_the_public_subnets_of_an_existing_vpc(
     public = 'public_subnet_ids = ["subnet-0123456789abcdef3", "subnet-0123456789abcdef4"]\n'
     vpc = with_existing_vpc("private_subnet_ids", f"{public}private_subnet_ids")
     text = vpc + DOMAIN + HAIKU + SERVICE + "internet_facing = true\n"
-    assert load("team", write(tmp_path, text)).network.chosen_vpc.has_public_subnets
+    assert loaded(tmp_path, text).network.chosen_vpc.has_public_subnets
     assert "no public subnets" in problems_of(tmp_path, text.replace(public, ""))
 
 
@@ -569,14 +536,15 @@ def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_an_unknown_environment_is_told_which_exist(tmp_path: Path) -> None:
+    loaded(tmp_path, GOOD)
     with pytest.raises(ConfigError, match=r"'qa': There is no such environment\. Choose team, all"):
-        load("qa", write(tmp_path, GOOD))
+        load("qa", tmp_path)
 
 
 def test_a_name_cannot_leave_the_folder(tmp_path: Path) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
-    write(tmp_path, GOOD)
+    loaded(tmp_path, GOOD)
     with pytest.raises(ConfigError, match="There is no such environment"):
         load("../team", inner)
 

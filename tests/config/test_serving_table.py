@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from config import ConfigError, environment_names, load
+from config import environment_names, load
 from llm_constructs.specs.model_placement import ModelPlacement
 from llm_constructs.specs.problem import Problems
-from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS
+from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS, loaded, problems_of
 
 HEAD = MINIMAL_WITH_ACCELERATORS
 
@@ -42,16 +42,8 @@ FILE = HEAD + DOMAIN + DATA + POOL + MODEL
 FROM_S3 = FILE.replace('path = "qwen/1"', 'store = "mountpoint", path = "qwen/1"')
 
 
-def problems_of(folder: Path, text: str) -> str:
-    (folder / "team.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
-        load("team", folder)
-    return str(caught.value)
-
-
 def test_a_model_needs_five_keys(tmp_path: Path) -> None:
-    (tmp_path / "team.toml").write_text(FILE, encoding="utf-8")
-    serving = load("team", tmp_path).serving
+    serving = loaded(tmp_path, FILE).serving
     assert serving is not None
     (model,) = serving.models
     assert (model.parallelism.tensor, model.scaling.fixed) == (1, True)
@@ -116,8 +108,7 @@ def test_models_that_the_environment_cannot_run_are_refused(
 )
 def test_routers_run_on_any_node_of_their_architecture(tmp_path: Path, nodes: str) -> None:
     routed = "prefix_routing = true\nscaling = { minimum = 1, maximum = 2 }\n"
-    (tmp_path / "team.toml").write_text(FILE + routed + nodes, encoding="utf-8")
-    assert load("team", tmp_path).serving is not None
+    assert loaded(tmp_path, FILE + routed + nodes).serving is not None
 
 
 def test_a_copy_on_several_nodes_needs_its_controller(tmp_path: Path) -> None:

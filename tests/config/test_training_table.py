@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from config import ConfigError, environment_names, load
+from config import environment_names, load
 from llm_constructs.endpoints import services_for
 from llm_constructs.specs.hyperpod import Orchestrator
 from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.specs.network import Capability
-from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS
+from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS, loaded, problems_of
 
 HEAD = MINIMAL_WITH_ACCELERATORS
 
@@ -37,16 +37,8 @@ end = 2027-03-08T11:30:00Z
 """
 
 
-def problems_of(folder: Path, text: str) -> str:
-    (folder / "team.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
-        load("team", folder)
-    return str(caught.value)
-
-
 def test_a_cluster_needs_a_controller_and_nodes(tmp_path: Path) -> None:
-    (tmp_path / "team.toml").write_text(HEAD + TRAINING + PLAN, encoding="utf-8")
-    environment = load("team", tmp_path)
+    environment = loaded(tmp_path, HEAD + TRAINING + PLAN)
     assert environment.training is not None
     assert environment.training.orchestrator is Orchestrator.SLURM
     plan = environment.training.groups[1].training_plan
@@ -56,10 +48,8 @@ def test_a_cluster_needs_a_controller_and_nodes(tmp_path: Path) -> None:
 
 
 def test_a_closed_network_has_every_endpoint_that_nodes_call(tmp_path: Path) -> None:
-    (tmp_path / "team.toml").write_text(
-        f'{HEAD}nat_gateways = "closed"\n{TRAINING}', encoding="utf-8"
-    )
-    services = set(services_for(load("team", tmp_path).capabilities))
+    environment = loaded(tmp_path, f'{HEAD}nat_gateways = "closed"\n{TRAINING}')
+    services = set(services_for(environment.capabilities))
     # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-prerequisites.html
     assert services >= {
         *("CLOUDWATCH_LOGS", "CLOUDWATCH_MONITORING", "EC2", "EC2_MESSAGES", "ECR", "ECR_DOCKER"),

@@ -6,7 +6,6 @@ from typing import Any
 import botocore.session
 import pytest
 
-from config import ConfigError, load
 from llm_constructs.specs.customizable_models import CUSTOMIZABLE_MODELS, RecordFormat
 from llm_constructs.specs.fine_tuning import (
     BedrockFineTuning,
@@ -19,6 +18,7 @@ from llm_constructs.specs.network import Capability
 from llm_constructs.specs.problem import SpecificationError
 from llm_constructs.specs.region import REGIONS
 from llm_constructs.specs.residency import CustomModelDeployment, ModelReference
+from tests.minimal_environment import loaded, minimal, problems_of
 
 PROMPTS = DatasetRules(format=RecordFormat.PROMPT_COMPLETION)
 NOVA = "amazon.nova-micro-v1:0:128k"
@@ -29,19 +29,7 @@ SAGEMAKER: dict[str, Any] = {
     "instance_type": "p5.48xlarge",
 }
 
-HEAD = """
-account = "111111111111"
-region = "us-west-2"
-jurisdiction = "us"
-
-[tags]
-owner = "ml-platform"
-cost-center = "research"
-
-[network.vpc]
-cidr = "10.40.0.0/16"
-availability_zones = ["us-west-2a", "us-west-2b"]
-"""
+HEAD = minimal("us-west-2")
 
 TABLE = """
 [fine_tuning.bedrock]
@@ -57,13 +45,6 @@ context_tokens = 128000
 max_output_tokens = 8192
 price = {{ input = 720000, output = 720000 }}
 """
-
-
-def problems_of(folder: Path, text: str) -> str:
-    (folder / "team.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
-        load("team", folder)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +100,7 @@ def test_the_catalogue_names_regions_and_models_that_the_platform_knows() -> Non
 
 
 def test_two_lines_make_a_pipeline_and_ask_for_its_endpoint(tmp_path: Path) -> None:
-    (tmp_path / "team.toml").write_text(f"{HEAD}[data]\n{TABLE}", encoding="utf-8")
-    environment = load("team", tmp_path)
+    environment = loaded(tmp_path, f"{HEAD}[data]\n{TABLE}")
     assert environment.fine_tuning is not None
     assert Capability.FINE_TUNING in environment.capabilities
 
@@ -139,8 +119,7 @@ def test_a_model_that_the_region_does_not_tune_is_refused(tmp_path: Path) -> Non
 
 def test_the_gateway_offers_a_deployment_of_its_own_account_and_region(tmp_path: Path) -> None:
     text = HEAD + DEPLOYED.format(region="us-west-2", account="111111111111")
-    (tmp_path / "team.toml").write_text(text, encoding="utf-8")
-    gateway = load("team", tmp_path).gateway
+    gateway = loaded(tmp_path, text).gateway
     assert gateway is not None
     (entry,) = gateway.catalogue().values()
     assert entry["model_id"].endswith("custom-model-deployment/abcdefghijkl")

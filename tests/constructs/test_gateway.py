@@ -722,6 +722,7 @@ def test_alarms_watch_metrics_that_the_application_writes() -> None:
         assert dimensions.get("Model", "fast") in ("fast", "embed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -295,6 +295,7 @@ def test_every_problem_of_a_capacity_is_told_at_once() -> None:
     }
 
 
+@pytest.mark.slow
 def test_no_rule_pack_and_no_linter_finds_anything(tmp_path: Path) -> None:
     assert open_findings(gateway, tmp_path) == set()
     assert lint_findings(tmp_path) == ""
@@ -321,6 +322,7 @@ def test_the_server_keeps_connections_longer_than_the_load_balancer() -> None:
     assert LONGEST_CALL.to_seconds() < IDLE_CONNECTION
 
 
+@pytest.mark.slow
 def test_what_the_image_holds_starts_answers_and_stops(tmp_path: Path) -> None:
     shutil.copytree(
         DOCKERFILE.parent,

@@ -288,6 +288,7 @@ def test_logs_to_nowhere_are_refused() -> None:
         InvocationLogs(destinations=frozenset())
 
 
+@pytest.mark.slow
 def test_no_rule_pack_and_no_linter_finds_anything(tmp_path: Path) -> None:
     def build(stack: cdk.Stack) -> None:
         reader = ServiceRole(

@@ -223,6 +223,7 @@ def test_a_chat_channel_reads_alarms_and_nothing_else(template: Template) -> Non
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slack", [None, SLACK], ids=["mail", "mail and chat"])
 def test_no_rule_is_broken(slack: SlackChannel | None, tmp_path: Path) -> None:
     assert open_findings(lambda stack: build(stack, *DESCRIBED, slack=slack), tmp_path) == set()

@@ -205,10 +205,10 @@ class _Handler(LoopbackHandler):
                 warnings.simplefilter("ignore", UserWarning)
                 answer = serializer.serialize(fault)
             answer["status_code"] = fault.status
-        body = answer["body"]
+        content: str | bytes = answer["body"]
         self.send(
             answer["status_code"],
-            body.encode() if isinstance(body, str) else body,
+            content.encode() if isinstance(content, str) else content,
             {k: v for k, v in answer["headers"].items() if k.lower() != "content-length"},
         )
 

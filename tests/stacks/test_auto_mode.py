@@ -6,28 +6,18 @@ from typing import Any
 
 import pytest
 
-from config import ConfigError, load
+from config import ConfigError
 from llm_constructs.specs.problem import SpecificationError
 from ops.kubernetes.consistency import check_clusters
 from ops.kubernetes.contents import ClusterContents, clusters
 from stacks.platform import build_app
 from tests.constructs.references import predecessors
 from tests.constructs.synthesis import Template
+from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS, loaded
 
-TEAM = """
-account = "111111111111"
-region = "us-east-2"
-jurisdiction = "us"
-
-[tags]
-owner = "ml-platform"
-cost-center = "research"
-
-[network.vpc]
-cidr = "10.40.0.0/16"
-availability_zones = ["us-east-2a", "us-east-2b"]
-accelerator_zone = "us-east-2b"
-
+TEAM = (
+    MINIMAL_WITH_ACCELERATORS
+    + """
 [network.domain]
 name = "llm.example.com"
 hosted_zone_id = "Z1"
@@ -58,13 +48,13 @@ name = "research"
 namespaces = ["training"]
 quotas = [{ pool = "gpus", devices = 8 }]
 """
+)
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("auto-mode")
-    (folder / "team.toml").write_text(TEAM, encoding="utf-8")
-    build_app([load("team", folder)], outdir=folder / "out").synth()
+    build_app([loaded(folder, TEAM)], outdir=folder / "out").synth()
     return folder / "out"
 
 
@@ -226,7 +216,6 @@ instance_type = "p5en.48xlarge"
     ids=lambda value: "" if len(value) > 100 else value,
 )
 def test_what_auto_mode_cannot_do_is_refused(tmp_path: Path, text: str, told: str) -> None:
-    (tmp_path / "team.toml").write_text(text, encoding="utf-8")
     with pytest.raises((ConfigError, SpecificationError)) as caught:
-        load("team", tmp_path)
+        loaded(tmp_path, text)
     assert told in str(caught.value)

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from config import load
 from gateway.app import ROUTES
 from gateway.settings import BY_ITSELF, Oidc, Settings
 from llm_constructs.bedrock_setting import RESOURCE_TYPE
 from stacks.platform import build_app
 from tests.constructs.synthesis import Template
-from tests.minimal_environment import MINIMAL
+from tests.minimal_environment import MINIMAL, loaded
 
 ENVIRONMENT = (
     MINIMAL
@@ -75,8 +74,7 @@ Permission = tuple[str, str, str, str]
 
 def template(folder: Path, text: str) -> Template:
     """Synthesise the environment that ``text`` describes, with every rule pack."""
-    (folder / "team.toml").write_text(text, encoding="utf-8")
-    app = build_app([load("team", folder)], outdir=folder / "cdk.out")
+    app = build_app([loaded(folder, text)], outdir=folder / "cdk.out")
     # An open finding, or an acknowledgement that no finding needs, ends the synthesis.
     return Template(app.synth().get_stack_by_name("llm-team-gateway").template)
 

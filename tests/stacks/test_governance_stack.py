@@ -15,20 +15,9 @@ from stacks.checks import promises_of
 from stacks.platform import build_app
 from tests.assembly import Assembly
 from tests.constructs.synthesis import Template
+from tests.minimal_environment import loaded, minimal
 
-ENVIRONMENT = """
-account = "111111111111"
-region = "eu-west-1"
-jurisdiction = "eu"
-
-[tags]
-owner = "ml-platform"
-cost-center = "research"
-
-[network.vpc]
-cidr = "10.40.0.0/16"
-availability_zones = ["eu-west-1a", "eu-west-1b"]
-"""
+ENVIRONMENT = minimal("eu-west-1", "eu")
 SPENDING = """
 [governance.spending]
 usd_per_month = 100
@@ -39,8 +28,7 @@ OBSERVABILITY = """
 
 
 def environment(folder: Path, *parts: str) -> Any:
-    (folder / "team.toml").write_text("".join((ENVIRONMENT, *parts)), encoding="utf-8")
-    return load("team", folder)
+    return loaded(folder, "".join((ENVIRONMENT, *parts)))
 
 
 def templates(folder: Path, *parts: str) -> dict[str, Template]:
@@ -67,9 +55,8 @@ def test_budgets_without_anybody_to_tell_are_refused(tmp_path: Path) -> None:
 
 def test_govcloud_has_no_budgets(tmp_path: Path) -> None:
     text = f"{ENVIRONMENT}{OBSERVABILITY}{SPENDING}".replace("eu-west-1", "us-gov-west-1")
-    (tmp_path / "team.toml").write_text(text.replace('"eu"', '"us-gov"'), encoding="utf-8")
     with pytest.raises(ConfigError, match="GovCloud has neither AWS Budgets"):
-        load("team", tmp_path)
+        loaded(tmp_path, text.replace('"eu"', '"us-gov"'))
 
 
 def test_the_rule_of_aws_config_asks_for_the_tags_that_synthesis_asks_for(tmp_path: Path) -> None:

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from config import load
 from llm_constructs.specs.eks import GpuMonitoring
 from stacks.platform import build_app
 from tests.constructs.synthesis import Template
-from tests.minimal_environment import MINIMAL
+from tests.minimal_environment import MINIMAL, loaded
 
 pytestmark = pytest.mark.slow
 
@@ -35,8 +34,7 @@ ami_version = "v20260903"
 
 
 def cluster(tmp_path: Path, tables: str) -> Template:
-    (tmp_path / "team.toml").write_text(f"{ENVIRONMENT}{tables}", encoding="utf-8")
-    app = build_app([load("team", tmp_path)], outdir=tmp_path / "out")
+    app = build_app([loaded(tmp_path, f"{ENVIRONMENT}{tables}")], outdir=tmp_path / "out")
     return Template(app.synth().get_stack_by_name("llm-team-eks").template)
 
 

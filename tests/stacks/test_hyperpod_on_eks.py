@@ -11,7 +11,7 @@ import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
 from jsonschema import Draft7Validator
 
-from config import ConfigError, load
+from config import ConfigError
 from llm_constructs.hyperpod_addons import HyperPodAddons
 from llm_constructs.specs.cluster_addon import hyperpod_addons
 from llm_constructs.specs.hyperpod_kubernetes import HyperPodKubernetes
@@ -21,6 +21,7 @@ from tests.constructs.eks import cluster_in
 from tests.constructs.hyperpod_chart import write_chart
 from tests.constructs.references import predecessors
 from tests.constructs.synthesis import ENVIRONMENT, Resource, Template, app
+from tests.minimal_environment import loaded, minimal_with_accelerators
 
 TEAMS = """
 [[eks.teams]]
@@ -34,20 +35,9 @@ borrows = false
 preemption = "never"
 """  # noqa: E501 - one line of TOML
 
-FILE = """
-account = "111111111111"
-region = "us-west-2"
-jurisdiction = "us"
-
-[tags]
-owner = "ml-platform"
-cost-center = "research"
-
-[network.vpc]
-cidr = "10.40.0.0/16"
-availability_zones = ["us-west-2a", "us-west-2b"]
-accelerator_zone = "us-west-2b"
-
+FILE = (
+    minimal_with_accelerators("us-west-2")
+    + """
 [data]
 
 [lustre]
@@ -80,6 +70,7 @@ name = "cpu"
 instance_type = "m7i.2xlarge"
 count = 1
 """
+)
 
 QUEUED = """
 [[eks.teams]]
@@ -97,8 +88,7 @@ def text(folder: Path, *, teams: str = TEAMS, governed: bool = True) -> str:
 
 def templates(folder: Path, content: str) -> Mapping[str, Template]:
     """Return the stacks of an environment by name, without the checks of a deployment."""
-    (folder / "team.toml").write_text(content, encoding="utf-8")
-    environment = load("team", folder)
+    environment = loaded(folder, content)
     root = build_app([], context=zones())
     add_stacks(root, environment)
     return {
@@ -340,9 +330,8 @@ def test_what_cannot_be_governed_is_refused_with_a_remedy(
     teams: str, governed: bool, said: str, tmp_path: Path
 ) -> None:
     content = text(tmp_path, teams=teams, governed=governed)
-    (tmp_path / "team.toml").write_text(content, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
-        load("team", tmp_path)
+        loaded(tmp_path, content)
     assert said in str(caught.value)
 
 
@@ -361,18 +350,16 @@ quotas = [{ pool = "general", vcpus = 4 }]
     content = text(tmp_path, teams=pool + TEAMS).replace(
         'name = "p5-late"', 'name = "p5-late"\nfallback_types = ["p5en.48xlarge"]'
     )
-    (tmp_path / "team.toml").write_text(content, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
-        load("team", tmp_path)
+        loaded(tmp_path, content)
     assert "HyperPod's own nodes alone" in str(caught.value)
     assert "counts by type" in str(caught.value)
 
 
 @pytest.mark.slow
 def test_nobody_finds_fault_with_it(tmp_path: Path) -> None:
-    (tmp_path / "team.toml").write_text(text(tmp_path), encoding="utf-8")
     outdir = tmp_path / "out"
-    build_app([load("team", tmp_path)], outdir=outdir).synth()
+    build_app([loaded(tmp_path, text(tmp_path))], outdir=outdir).synth()
     plugins = json.loads((outdir / "validation-report.json").read_text())["pluginReports"]
     found = [
         (violation["ruleName"], where.get("constructPath"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from config import ConfigError, load
+from config import ConfigError
 from llm_constructs.specs.controller_charts import KEDA, NVIDIA_DEVICE_PLUGIN
 from llm_constructs.specs.mirror import PREFIXES, mirrored
 from llm_constructs.specs.problem import SpecificationError
@@ -21,21 +21,11 @@ from stacks.eks import PROJECT
 from stacks.platform import build_app
 from tests.constructs.charts import write_charts
 from tests.constructs.synthesis import Template
+from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS, loaded
 
-TEAM = """
-account = "111111111111"
-region = "us-east-2"
-jurisdiction = "us"
-
-[tags]
-owner = "ml-platform"
-cost-center = "research"
-
-[network.vpc]
-cidr = "10.40.0.0/16"
-availability_zones = ["us-east-2a", "us-east-2b"]
-accelerator_zone = "us-east-2b"
-nat_gateways = "none"
+TEAM = (
+    MINIMAL_WITH_ACCELERATORS
+    + """nat_gateways = "none"
 
 [network.domain]
 name = "llm.example.com"
@@ -99,6 +89,7 @@ shape = {{ parameters_billions = 8.2, layers = 36, attention_heads = 32, key_val
 pool = "gpus"
 instance_type = "g6e.2xlarge"
 """  # noqa: E501 - secrets have long names
+)
 
 MIRROR = "111111111111.dkr.ecr.us-east-2.amazonaws.com"
 
@@ -119,8 +110,7 @@ def text() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def directory(text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("isolated")
-    (folder / "team.toml").write_text(text, encoding="utf-8")
-    build_app([load("team", folder)], outdir=folder / "out").synth()
+    build_app([loaded(folder, text)], outdir=folder / "out").synth()
     return folder / "out"
 
 
@@ -386,33 +376,30 @@ def test_the_workspace_of_metrics_has_an_endpoint(directory: Path) -> None:
 def test_what_cannot_work_without_a_way_out_is_refused(
     text: str, tmp_path: Path, old: str, new: str, told: str
 ) -> None:
-    (tmp_path / "team.toml").write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises((ConfigError, SpecificationError)) as caught:
-        load("team", tmp_path)
+        loaded(tmp_path, text.replace(old, new))
     assert told in str(caught.value)
 
 
 def test_without_a_mirror_the_cluster_is_refused(text: str, tmp_path: Path) -> None:
     start, end = text.index("[eks.mirror]"), text.index("[[eks.pools]]")
-    (tmp_path / "team.toml").write_text(text[:start] + text[end:], encoding="utf-8")
     with pytest.raises(ConfigError, match=r"take them from the account with \[eks\.mirror\]"):
-        load("team", tmp_path)
+        loaded(tmp_path, text[:start] + text[end:])
 
 
 def test_charts_that_are_not_there_or_of_another_version_are_named(
     text: str, tmp_path: Path
 ) -> None:
     charts = PROJECT / text.partition('charts = "')[2].partition('"')[0]
-    (tmp_path / "team.toml").write_text(text, encoding="utf-8")
     keda = next(charts.glob("keda-*"))
     chart = keda / "Chart.yaml"
     written = chart.read_text()
     try:
         chart.write_text(written.replace('version: "2', 'version: "1'))
         with pytest.raises(SpecificationError, match=r"It has keda 1\.20\.1, and keda 2\.20\.1"):
-            build_app([load("team", tmp_path)], outdir=tmp_path / "out").synth()
+            build_app([loaded(tmp_path, text)], outdir=tmp_path / "out").synth()
         chart.unlink()
         with pytest.raises(SpecificationError, match="Fetch it with `python -m ops charts`"):
-            build_app([load("team", tmp_path)], outdir=tmp_path / "out").synth()
+            build_app([loaded(tmp_path, text)], outdir=tmp_path / "out").synth()
     finally:
         chart.write_text(written)

@@ -5,27 +5,14 @@ from typing import Any
 
 import pytest
 
-from config import load
 from stacks.platform import build_app
 from tests.constructs.model_servers import judge
 from tests.constructs.synthesis import Template
+from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS, loaded
 
 pytestmark = pytest.mark.slow
 
-ENVIRONMENT = f"""
-account = "111111111111"
-region = "us-east-2"
-jurisdiction = "us"
-
-[tags]
-owner = "ml-platform"
-cost-center = "research"
-
-[network.vpc]
-cidr = "10.40.0.0/16"
-availability_zones = ["us-east-2a", "us-east-2b"]
-accelerator_zone = "us-east-2b"
-
+ENVIRONMENT = f"""{MINIMAL_WITH_ACCELERATORS}
 [network.domain]
 name = "llm.example.com"
 hosted_zone_id = "Z0000000000000000TEAM"
@@ -97,8 +84,7 @@ def text(value: Any) -> str:
 def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Any]:
     """The objects by kind and name, of an environment that synthesises without a finding."""
     folder = tmp_path_factory.mktemp("environment")
-    (folder / "team.toml").write_text(ENVIRONMENT, encoding="utf-8")
-    assembly = build_app([load("team", folder)], outdir=folder / "out").synth()
+    assembly = build_app([loaded(folder, ENVIRONMENT)], outdir=folder / "out").synth()
     report = folder / "out" / "validation-report.json"
     plugins = json.loads(report.read_text())["pluginReports"] if report.exists() else []
     assert [violation for plugin in plugins for violation in plugin["violations"]] == []

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from config import load
 from llm_constructs.specs.problem import SpecificationError
 from ops.alarm_catalogue import alarms
 from ops.assembly import stacks
 from stacks.platform import build_app
 from tests.assembly import Assembly
 from tests.constructs.synthesis import Template
-from tests.minimal_environment import MINIMAL
+from tests.minimal_environment import MINIMAL, loaded
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -37,8 +36,7 @@ channel_id = "C0123ABCDEF"
 
 
 def template(folder: Path, text: str = ENVIRONMENT) -> Template:
-    (folder / "team.toml").write_text(text, encoding="utf-8")
-    assembly = build_app([load("team", folder)], outdir=folder / "out").synth()
+    assembly = build_app([loaded(folder, text)], outdir=folder / "out").synth()
     return Template(assembly.get_stack_by_name("llm-team-observability").template)
 
 
@@ -71,8 +69,8 @@ def test_a_threshold_of_no_alarm_is_refused_with_the_names_there_are(tmp_path: P
 
 
 def test_without_the_table_there_is_no_such_stack(tmp_path: Path) -> None:
-    (tmp_path / "team.toml").write_text(ENVIRONMENT.split("[observability]")[0])
-    assembly = build_app([load("team", tmp_path)], outdir=tmp_path / "out").synth()
+    unobserved = loaded(tmp_path, ENVIRONMENT.split("[observability]")[0])
+    assembly = build_app([unobserved], outdir=tmp_path / "out").synth()
     assert [stack.stack_name for stack in assembly.stacks] == ["llm-team-network"]
 
 

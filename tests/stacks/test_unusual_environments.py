@@ -5,31 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from config import load
 from stacks.platform import build_app
+from tests.minimal_environment import EXISTING_VPC, loaded, without_network
 
-HEAD = """
-account = "111111111111"
-region = "{region}"
-jurisdiction = "{jurisdiction}"
-
-[tags]
-owner = "ml-platform"
-cost-center = "research"
-"""
-
-EXISTING_VPC = (
-    HEAD.format(region="us-west-2", jurisdiction="us")
+IN_AN_EXISTING_VPC = (
+    without_network("us-west-2")
+    + EXISTING_VPC
     + """
-[network.existing_vpc]
-vpc_id = "vpc-0123456789abcdef0"
-cidr = "10.0.0.0/16"
-availability_zones = ["us-west-2a", "us-west-2b"]
-private_subnet_ids = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
-route_table_ids = ["rtb-0123456789abcdef0"]
-accelerator_subnet_id = "subnet-0123456789abcdef2"
-accelerator_zone = "us-west-2b"
-
 [data]
 
 [lustre]
@@ -79,7 +61,7 @@ model_id = "us.amazon.nova-2-lite-v1:0"
 )
 
 CLOSED = (
-    HEAD.format(region="eu-central-1", jurisdiction="eu")
+    without_network("eu-central-1", "eu")
     + """
 [network]
 endpoints_for = ["training", "curation", "endpoints", "knowledge", "observability"]
@@ -120,7 +102,7 @@ model_id = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 )
 
 NETWORK_ALONE = (
-    HEAD.format(region="ap-northeast-1", jurisdiction="jp")
+    without_network("ap-northeast-1", "jp")
     + """
 [network.vpc]
 cidr = "192.168.0.0/17"
@@ -134,17 +116,16 @@ nat_gateways = "none"
 @pytest.mark.parametrize(
     ("text", "stacks"),
     [
-        (EXISTING_VPC, {"data", "eks", "gateway", "network", "training"}),
+        (IN_AN_EXISTING_VPC, {"data", "eks", "gateway", "network", "training"}),
         (CLOSED, {"data", "gateway", "network", "replica", "training"}),
         (NETWORK_ALONE, {"network"}),
     ],
     ids=["existing VPC", "closed", "network alone"],
 )
 def test_it_synthesises_without_a_finding(text: str, stacks: set[str], tmp_path: Path) -> None:
-    (tmp_path / "team.toml").write_text(text, encoding="utf-8")
     outdir = tmp_path / "out"
 
-    assembly = build_app([load("team", tmp_path)], outdir=outdir).synth()
+    assembly = build_app([loaded(tmp_path, text)], outdir=outdir).synth()
 
     assert {stack.stack_name for stack in assembly.stacks} == {f"llm-team-{s}" for s in stacks}
     report = outdir / "validation-report.json"

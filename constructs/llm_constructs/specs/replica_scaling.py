@@ -3,6 +3,7 @@
 import re
 import zoneinfo
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from llm_constructs.specs.problem import Problems
@@ -56,7 +57,7 @@ class BusinessHours:
             f"Choose two of {', '.join(_DAYS)}.",
         )
         problems.require(
-            self.time_zone in zoneinfo.available_timezones(),
+            self.time_zone in _time_zones(),
             "time_zone",
             self.time_zone,
             "The time zone database has no such zone.",
@@ -151,3 +152,9 @@ class ReplicaScaling:
     def fixed(self) -> bool:
         """Whether the number never changes."""
         return self.minimum == self.maximum
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    # Each call reads the whole database, 20 ms long.
+    return frozenset(zoneinfo.available_timezones())

@@ -5,10 +5,10 @@ from pathlib import Path
 import openai
 import pytest
 
-from config import load
 from llm_constructs.specs.gateway import Gateway
 from tests.constructs.test_fine_tuning_spec import DEPLOYED, HEAD
 from tests.lambdas.gateway.stack import MODELS, GatewayStack
+from tests.minimal_environment import loaded
 
 ARN = "arn:aws:bedrock:us-west-2:111111111111:custom-model-deployment/abcdefghijkl"
 
@@ -16,8 +16,7 @@ ARN = "arn:aws:bedrock:us-west-2:111111111111:custom-model-deployment/abcdefghij
 @pytest.fixture
 def offered(tmp_path: Path) -> Gateway:
     text = HEAD + DEPLOYED.format(region="us-west-2", account="111111111111")
-    (tmp_path / "team.toml").write_text(text, encoding="utf-8")
-    gateway = load("team", tmp_path).gateway
+    gateway = loaded(tmp_path, text).gateway
     assert gateway is not None
     return gateway
 
