@@ -13,6 +13,8 @@ LOCK_OPTIONS := --quiet --generate-hashes --no-header --no-annotate --universal 
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
+# Where it is set, every process of a test run compiles all modules anew: 5 s each.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON_READY := .venv/.ready
 NODE_READY := node_modules/.package-lock.json
@@ -47,7 +49,8 @@ test: install ## Run every test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 test-fast: install ## Run the tests that need neither all environments nor an emulator
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not synth and not emulator and not slow"
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup \
+		-m "not synth and not emulator and not slow"
 
 check: install ## Lint, format check, types
 	$(BIN)/ruff check .

@@ -1,15 +1,12 @@
 """Nodes for the tests of the life-cycle scripts."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lifecycle.fake_node import FakeNode, prepare
-
-MEMORY = Path("/dev/shm")
-"""Nodes write 16 MiB and insist that they reach the disk; in memory that takes no time."""
+from tests.memory_folder import memory_folder
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +19,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def node(shared: Path) -> Iterator[FakeNode]:
-    """A node on which nothing is wrong."""
-    place = MEMORY if MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="node-", dir=place) as folder:
-        yield FakeNode(Path(folder), shared)
+    """A node on which nothing is wrong. It writes 16 MiB, which take no time in memory."""
+    with memory_folder() as folder:
+        yield FakeNode(folder, shared)

@@ -3,7 +3,8 @@
 import gzip
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import zstandard
@@ -108,8 +109,8 @@ REJECTED: dict[Reason, Callable[[random.Random], bytes]] = {
 """A maker of a rejected record for each reason."""
 
 
-def write_corpus(folder: Path, *, seed: int = 7, each: int = 12) -> None:
-    """Write shards of every kind, one that ends too soon, and a file that is no shard."""
+@cache
+def _shards(seed: int, each: int) -> Sequence[bytes]:
     dice = random.Random(seed)  # noqa: S311 - not for secrets
     originals = [prose(dice) for _ in range(4 * each)]
     shards = []
@@ -123,6 +124,12 @@ def write_corpus(folder: Path, *, seed: int = 7, each: int = 12) -> None:
         lines.append(record(f"{prose(dice)} A {END_OF_TEXT} that somebody wrote."))
         dice.shuffle(lines)
         shards.append(b"\n".join(lines) + b"\n")
+    return shards
+
+
+def write_corpus(folder: Path, *, seed: int = 7, each: int = 12) -> None:
+    """Write shards of every kind, one that ends too soon, and a file that is no shard."""
+    shards = _shards(seed, each)
     folder.mkdir(parents=True)
     (folder / "a.jsonl").write_bytes(shards[0])
     (folder / "b.jsonl.gz").write_bytes(gzip.compress(shards[1], mtime=0))

@@ -1,7 +1,6 @@
 """A checkpoint is whole or does not count, whatever became of its files."""
 
 import json
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from fine_tuning.checkpoint_store import (
     read_checkpoint,
 )
 from fine_tuning.errors import FineTuningError
+from tests.memory_folder import memory_folder
 
 FILES = {"adapter": b"adapter" * 50, "nested/optimizer": b"optimizer" * 50}
 
@@ -110,8 +110,8 @@ def test_a_store_that_keeps_nothing_is_refused(tmp_path: Path) -> None:
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_whatever_became_of_the_newest_the_one_before_is_taken(data: st.DataObject) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        store = CheckpointStore(Path(name))
+    with memory_folder() as folder:
+        store = CheckpointStore(folder)
         write(store, 10)
         newest = write(store, 20)
         file = newest / data.draw(st.sampled_from([*FILES, MANIFEST]))
@@ -148,14 +148,14 @@ def test_whatever_became_of_the_newest_the_one_before_is_taken(data: st.DataObje
 def test_the_newest_whole_one_is_taken_whatever_lies_beside_it(
     present: list[tuple[int, bool]],
 ) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        store = CheckpointStore(Path(name), keep=10)
+    with memory_folder() as folder:
+        store = CheckpointStore(folder, keep=10)
         for step, _ in present:
             write(store, step)
         for step, whole in present:
-            for folder in Path(name).glob(f"step-{step:09d}-*"):
+            for written in folder.glob(f"step-{step:09d}-*"):
                 if not whole:
-                    (folder / "adapter").write_bytes(b"torn")
+                    (written / "adapter").write_bytes(b"torn")
         found = store.newest()
         assert (found.step if found else None) == max(
             (step for step, whole in present if whole), default=None
