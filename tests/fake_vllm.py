@@ -13,9 +13,9 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from ops.fake_bedrock.script import LONGEST_WAIT_SECONDS, Script
 from tests.loopback_server import LoopbackHandler, LoopbackServer
 
-LONGEST_WAIT_SECONDS = 30
 POLL_SECONDS = 0.01
 
 Step = dict[str, Any]
@@ -66,8 +66,7 @@ class FakeVllm:
         self.peers: list[int] = []
         self.finished: Counter[str] = Counter()
         self.aborts = threading.Semaphore(0)
-        self._script: deque[Answer] = deque()
-        self._gates: dict[str, threading.Event] = {}
+        self._script: Script[Answer] = Script()
         self._lock = threading.Lock()
         self._server = _Server(self)
 
@@ -80,31 +79,27 @@ class FakeVllm:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for gate in self._gates.values():
-            gate.set()
+        self._script.open_gates()
         self._server.__exit__(*error)
 
     def script(self, *answers: Answer) -> None:
-        with self._lock:
-            self._script.extend(answers)
+        self._script.add(*answers)
 
     def reset(self) -> None:
         with self._lock:
             self._script.clear()
-            self._gates.clear()
             self.calls.clear()
             self.peers.clear()
             self.finished.clear()
 
     def gate(self, name: str) -> threading.Event:
-        with self._lock:
-            return self._gates.setdefault(name, threading.Event())
+        return self._script.gate(name)
 
     def next_answer(self, body: dict[str, Any], peer: int) -> Answer:
         with self._lock:
             self.calls.append(body)
             self.peers.append(peer)
-            scripted = self._script.popleft() if self._script else None
+            scripted = self._script.next()
         if scripted:
             return scripted
         if body.get("model") != self.name:

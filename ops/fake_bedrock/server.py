@@ -6,7 +6,6 @@ import re
 import sys
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,7 @@ from urllib.parse import unquote
 
 from ops.fake_bedrock import eventstream
 from ops.fake_bedrock.reply import Reply, Step, default_reply, whole_answer
+from ops.fake_bedrock.script import LONGEST_WAIT_SECONDS, Script
 from ops.fake_bedrock.validation import operation, problems
 
 OPERATIONS = {
@@ -25,8 +25,6 @@ OPERATIONS = {
 GUARDRAIL_PATH = re.compile(
     r"/guardrail/(?P<guardrailIdentifier>[^/]+)/version/(?P<guardrailVersion>[^/]+)/apply"
 )
-# A wait on a gate ends by itself, so that a failed test cannot hold a thread for ever.
-LONGEST_WAIT_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,7 @@ class FakeBedrock:
     def __init__(self, port: int = 0) -> None:
         self.calls: list[RecordedCall] = []
         self.disconnects = threading.Semaphore(0)
-        self._script: deque[Reply] = deque()
-        self._gates: dict[str, threading.Event] = {}
+        self._script: Script[Reply] = Script()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), self)
         # Stopping waits for one poll; the default of half a second is felt where many are started.
@@ -68,8 +65,7 @@ class FakeBedrock:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for gate in self._gates.values():
-            gate.set()
+        self._script.open_gates()
         self._server.shutdown()
         self._server.server_close()
 
@@ -79,20 +75,17 @@ class FakeBedrock:
 
     def script(self, *replies: Reply) -> None:
         """Add answers for the next calls."""
-        with self._lock:
-            self._script.extend(replies)
+        self._script.add(*replies)
 
     def reset(self) -> None:
         """Forget scripts, gates and recorded calls."""
         with self._lock:
             self._script.clear()
             self.calls.clear()
-            self._gates.clear()
 
     def gate(self, name: str) -> threading.Event:
         """Return the gate that a ``wait`` step of this name waits for."""
-        with self._lock:
-            return self._gates.setdefault(name, threading.Event())
+        return self._script.gate(name)
 
     def answer(self, call: RecordedCall, in_path: dict[str, str]) -> Reply:
         """Record the call and return its answer; ``in_path`` are parameters of its address."""
@@ -103,7 +96,7 @@ class FakeBedrock:
         refused = problems(call.operation, params)
         with self._lock:
             self.calls.append(call)
-            scripted = self._script.popleft() if self._script else None
+            scripted = self._script.next()
         if refused:
             return Reply(error={"code": "ValidationException", "message": " ".join(refused)})
         if scripted:

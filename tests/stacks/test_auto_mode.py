@@ -9,11 +9,11 @@ import pytest
 from config import ConfigError
 from llm_constructs.specs.problem import SpecificationError
 from ops.kubernetes.consistency import check_clusters
-from ops.kubernetes.contents import ClusterContents, clusters
-from stacks.platform import build_app
+from ops.kubernetes.contents import ClusterContents
 from tests.constructs.references import predecessors
 from tests.constructs.synthesis import Template
 from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS, loaded
+from tests.team_environment import TeamEnvironment
 
 TEAM = (
     MINIMAL_WITH_ACCELERATORS
@@ -52,32 +52,27 @@ quotas = [{ pool = "gpus", devices = 8 }]
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("auto-mode")
-    build_app([loaded(folder, TEAM)], outdir=folder / "out").synth()
-    return folder / "out"
+def environment(tmp_path_factory: pytest.TempPathFactory) -> TeamEnvironment:
+    return TeamEnvironment(TEAM, tmp_path_factory.mktemp("auto-mode"))
 
 
 @pytest.fixture(scope="module")
-def template(directory: Path) -> Template:
-    return Template(json.loads((directory / "llm-team-eks.template.json").read_text()))
+def template(environment: TeamEnvironment) -> Template:
+    return environment.template("eks")
 
 
-@pytest.fixture(scope="module")
-def contents(directory: Path) -> ClusterContents:
-    (found,) = clusters(directory)
-    return found
+@pytest.fixture
+def contents(environment: TeamEnvironment) -> ClusterContents:
+    return environment.contents
 
 
 pytestmark = pytest.mark.slow
 
 
 def test_it_synthesises_without_a_finding_and_fits_together(
-    directory: Path, contents: ClusterContents
+    environment: TeamEnvironment, contents: ClusterContents
 ) -> None:
-    report = directory / "validation-report.json"
-    plugins = json.loads(report.read_text())["pluginReports"] if report.exists() else []
-    assert [violation for plugin in plugins for violation in plugin["violations"]] == []
+    assert environment.findings == []
     assert contents.automatic
     check_clusters([contents])
 

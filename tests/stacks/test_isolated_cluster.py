@@ -16,12 +16,13 @@ from llm_constructs.specs.mirror import PREFIXES, mirrored
 from llm_constructs.specs.problem import SpecificationError
 from ops.__main__ import app
 from ops.kubernetes.consistency import check_clusters
-from ops.kubernetes.contents import ClusterContents, clusters
+from ops.kubernetes.contents import ClusterContents
 from stacks.eks import PROJECT
 from stacks.platform import build_app
 from tests.constructs.charts import write_charts
 from tests.constructs.synthesis import Template
 from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS, loaded
+from tests.team_environment import TeamEnvironment
 
 TEAM = (
     MINIMAL_WITH_ACCELERATORS
@@ -108,29 +109,24 @@ def text() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def directory(text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("isolated")
-    build_app([loaded(folder, text)], outdir=folder / "out").synth()
-    return folder / "out"
+def environment(text: str, tmp_path_factory: pytest.TempPathFactory) -> TeamEnvironment:
+    return TeamEnvironment(text, tmp_path_factory.mktemp("isolated"))
 
 
 @pytest.fixture(scope="module")
-def template(directory: Path) -> Template:
-    return Template(json.loads((directory / "llm-team-eks.template.json").read_text()))
+def template(environment: TeamEnvironment) -> Template:
+    return environment.template("eks")
 
 
-@pytest.fixture(scope="module")
-def contents(directory: Path) -> ClusterContents:
-    (found,) = clusters(directory)
-    return found
+@pytest.fixture
+def contents(environment: TeamEnvironment) -> ClusterContents:
+    return environment.contents
 
 
 def test_it_synthesises_without_a_finding_and_fits_together(
-    directory: Path, contents: ClusterContents
+    environment: TeamEnvironment, contents: ClusterContents
 ) -> None:
-    report = directory / "validation-report.json"
-    plugins = json.loads(report.read_text())["pluginReports"] if report.exists() else []
-    assert [violation for plugin in plugins for violation in plugin["violations"]] == []
+    assert environment.findings == []
     check_clusters([contents])
 
 
@@ -242,8 +238,10 @@ def test_a_folder_of_the_lake_is_a_volume_that_can_only_be_read(contents: Cluste
     assert len(set(handles)) == len(handles)
 
 
-def test_a_mounted_model_is_read_by_the_driver_and_not_by_its_pods(directory: Path) -> None:
-    serving = Template(json.loads((directory / "llm-team-serving.template.json").read_text()))
+def test_a_mounted_model_is_read_by_the_driver_and_not_by_its_pods(
+    environment: TeamEnvironment,
+) -> None:
+    serving = environment.template("serving")
     actions = {
         key: json.dumps(body["Properties"]["PolicyDocument"])
         for key, body in serving.of_type("AWS::IAM::Policy").items()
@@ -284,15 +282,15 @@ def charts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_images(directory: Path, charts: Path, *options: str) -> Any:
-    arguments = ["images", "--output", str(directory), "--charts", str(charts), *options]
-    return CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
+def run_images(environment: TeamEnvironment, charts: Path, *options: str) -> Any:
+    folders = ["--output", str(environment.directory), "--charts", str(charts)]
+    return CliRunner().invoke(app, ["images", *folders, *options], env={"COLUMNS": "300"})
 
 
 def test_a_script_learns_what_to_bring_into_the_account_and_how(
-    directory: Path, charts: Path
+    environment: TeamEnvironment, charts: Path
 ) -> None:
-    result = run_images(directory, charts, "--lines")
+    result = run_images(environment, charts, "--lines")
     assert result.exit_code == 0, result.output
     lines = {tuple(line.split("\t")) for line in result.stdout.splitlines()}
     sources = {source.partition("@")[0]: (how, mirror) for how, source, mirror in lines}
@@ -314,9 +312,9 @@ def test_a_script_learns_what_to_bring_into_the_account_and_how(
 
 
 def test_charts_that_are_not_there_are_named_with_what_is_known_of_their_images(
-    directory: Path, charts: Path
+    environment: TeamEnvironment, charts: Path
 ) -> None:
-    result = run_images(directory, charts)
+    result = run_images(environment, charts)
     assert result.exit_code == 0, result.output
     assert "registry.k8s.io/kueue/kueue …" in result.stdout
     assert f"{MIRROR}/kubernetes/kueue/kueue …" in result.stdout
@@ -327,7 +325,7 @@ def test_charts_that_are_not_there_are_named_with_what_is_known_of_their_images(
 
 
 def test_an_image_that_a_chart_takes_from_elsewhere_is_told(
-    directory: Path, charts: Path, tmp_path: Path
+    environment: TeamEnvironment, charts: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "charts"
     shutil.copytree(charts, folder)
@@ -337,7 +335,7 @@ def test_an_image_that_a_chart_takes_from_elsewhere_is_told(
             "name: operator\nspec", "name: job\n  annotations: {helm.sh/hook: pre-install}\nspec", 1
         )
     )
-    result = run_images(directory, folder)
+    result = run_images(environment, folder)
     assert isinstance(result.exception, SpecificationError)
     assert "quay.io/team/sidecar:1" in str(result.exception)
     assert "a network without a way out does not reach" in str(result.exception)
@@ -349,8 +347,8 @@ def test_names_are_not_the_clusters_where_route_53_is_not_reached(
     assert "external-dns" not in {each.release for each in contents.releases}
 
 
-def test_the_workspace_of_metrics_has_an_endpoint(directory: Path) -> None:
-    network = Template(json.loads((directory / "llm-team-network.template.json").read_text()))
+def test_the_workspace_of_metrics_has_an_endpoint(environment: TeamEnvironment) -> None:
+    network = environment.template("network")
     services = [str(each["ServiceName"]) for each in network.properties("AWS::EC2::VPCEndpoint")]
     assert any("aps-workspaces" in service for service in services)
 

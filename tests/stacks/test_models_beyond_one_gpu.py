@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from stacks.platform import build_app
 from tests.constructs.model_servers import judge
-from tests.constructs.synthesis import Template
-from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS, loaded
+from tests.minimal_environment import MINIMAL_WITH_ACCELERATORS
+from tests.team_environment import TeamEnvironment
 
 pytestmark = pytest.mark.slow
 
@@ -83,12 +82,9 @@ def text(value: Any) -> str:
 @pytest.fixture(scope="module")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Any]:
     """The objects by kind and name, of an environment that synthesises without a finding."""
-    folder = tmp_path_factory.mktemp("environment")
-    assembly = build_app([loaded(folder, ENVIRONMENT)], outdir=folder / "out").synth()
-    report = folder / "out" / "validation-report.json"
-    plugins = json.loads(report.read_text())["pluginReports"] if report.exists() else []
-    assert [violation for plugin in plugins for violation in plugin["violations"]] == []
-    template = Template(assembly.get_stack_by_name("llm-team-serving").template)
+    environment = TeamEnvironment(ENVIRONMENT, tmp_path_factory.mktemp("environment"))
+    assert environment.findings == []
+    template = environment.template("serving")
     made = [
         json.loads(text(body["Manifest"]))[0]
         for body in template.properties("Custom::AWSCDK-EKS-KubernetesResource")

@@ -1,12 +1,11 @@
 """Environments unlike the project's own: somebody else's VPC, and one without a way out."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from stacks.platform import build_app
-from tests.minimal_environment import EXISTING_VPC, loaded, without_network
+from tests.minimal_environment import EXISTING_VPC, without_network
+from tests.team_environment import TeamEnvironment
 
 IN_AN_EXISTING_VPC = (
     without_network("us-west-2")
@@ -123,11 +122,8 @@ nat_gateways = "none"
     ids=["existing VPC", "closed", "network alone"],
 )
 def test_it_synthesises_without_a_finding(text: str, stacks: set[str], tmp_path: Path) -> None:
-    outdir = tmp_path / "out"
+    environment = TeamEnvironment(text, tmp_path)
 
-    assembly = build_app([loaded(tmp_path, text)], outdir=outdir).synth()
-
-    assert {stack.stack_name for stack in assembly.stacks} == {f"llm-team-{s}" for s in stacks}
-    report = outdir / "validation-report.json"
-    plugins = json.loads(report.read_text())["pluginReports"] if report.exists() else []
-    assert [violation for plugin in plugins for violation in plugin["violations"]] == []
+    made = {stack.stack_name for stack in environment.assembly.stacks}
+    assert made == {f"llm-team-{stack}" for stack in stacks}
+    assert environment.findings == []
