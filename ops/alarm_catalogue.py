@@ -1,5 +1,6 @@
 """The page that lists every alarm, written from the synthesised templates."""
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from ops.assembly import stacks
 PAGE_FILE: Final = "docs/alarms.md"
 
 _ALARM: Final = "AWS::CloudWatch::Alarm"
+_RULES: Final = "AWS::APS::RuleGroupsNamespace"
 _PLACE: Final = re.compile(r"Severity: (\w+)\. Environment: (\S+), layer: (\S+), alarm: (\w+)\.")
 _BAND: Final = re.compile(r"ANOMALY_DETECTION_BAND\(\w+, ([\d.]+)\)")
 _RUNBOOK: Final = re.compile(r"Runbook: \S+/([a-z0-9-]+)\.md")
@@ -29,7 +31,9 @@ _HEAD: Final = """\
 Every alarm of every environment, by the layer that describes it. Thresholds are in the unit of the
 metric; `[observability.thresholds]` replaces them by the name of the alarm. A page means that a
 person must act now, a ticket within working days. Where a band is named, a second alarm rings when
-the metric leaves what CloudWatch expects. How they reach people: [observability](observability.md).
+the metric leaves what CloudWatch expects. Those of Prometheus are evaluated in the cluster's
+workspace, whose alert manager tells the same people. How they reach people:
+[observability](observability.md).
 """
 
 
@@ -56,8 +60,32 @@ def alarms(directory: Path) -> tuple[Alarm, ...]:
         alarm
         for stack in stacks(directory)
         for resource in stack.template.get("Resources", {}).values()
-        if resource["Type"] == _ALARM
-        if (alarm := _alarm(resource["Properties"])) is not None
+        for alarm in _described(resource)
+    )
+
+
+def _described(resource: Mapping[str, Any]) -> Iterator[Alarm]:
+    if resource["Type"] == _ALARM:
+        alarm = _alarm(resource["Properties"])
+        if alarm is not None:
+            yield alarm
+    elif resource["Type"] == _RULES:
+        for group in json.loads(resource["Properties"]["Data"])["groups"]:
+            yield from map(_alert, group["rules"])
+
+
+def _alert(rule: Mapping[str, Any]) -> Alarm:
+    """Return an alert of Prometheus."""
+    labels, notes = rule["labels"], rule["annotations"]
+    return Alarm(
+        name=rule["alert"],
+        layer=labels["layer"],
+        environment=labels["environment"],
+        severity=labels["severity"],
+        summary=notes["summary"].replace("|", "\\|"),
+        rings=f"> {float(rule['expr'].rsplit(' > ', 1)[1]):,g}, {rule['for']} (Prometheus)",
+        missing_data="notBreaching",
+        runbook=Path(notes["runbook"]).stem,
     )
 
 

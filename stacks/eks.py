@@ -46,6 +46,7 @@ from llm_constructs.storage_class import DefaultStorageClass
 from llm_constructs.system_nodes import SystemNodeGroup
 from llm_constructs.team_queues import TeamQueues
 from llm_constructs.workload_namespaces import WorkloadNamespaces
+from stacks.alerting import add_alert_rules, topic_arns
 from stacks.layer import Layer
 
 PROJECT = Path(__file__).parent.parent
@@ -117,7 +118,7 @@ class EksStack(Layer):
         self.ingress_controllers = self._add_ingress_controllers(environment, network)
         if not self.cluster.is_automatic:
             self._add_devices(eks, hyperpod.groups if hyperpod else ())
-        self.prometheus = self._make_prometheus(eks)
+        self.prometheus = self._make_prometheus(environment, eks)
         self.keda = self._make_keda(eks)
         self.leader_worker_sets = (
             LeaderWorkerSets(self, "LeaderWorkerSets", cluster=self.cluster)
@@ -133,6 +134,7 @@ class EksStack(Layer):
         if self.karpenter is not None:
             self._add_pools(eks, network, self.karpenter)
             self.reserved_nodes = self._make_reserved_nodes(eks, network, networking)
+        add_alert_rules(self, environment, self.prometheus)
 
     def _make_mirror(self, mirror: Mirror) -> ImageMirror:
         return ImageMirror(
@@ -249,7 +251,7 @@ class EksStack(Layer):
         if DeviceKind.NEURON in kinds and eks.prometheus.enabled and not insights:
             NeuronMonitor(self, "NeuronMonitor", cluster=self.cluster)
 
-    def _make_prometheus(self, eks: EksTable) -> Prometheus | None:
+    def _make_prometheus(self, environment: Environment, eks: EksTable) -> Prometheus | None:
         if not eks.prometheus.enabled:
             return None
         return Prometheus(
@@ -258,6 +260,7 @@ class EksStack(Layer):
             cluster=self.cluster,
             metrics=eks.prometheus,
             log_retention_days=eks.cluster.log_retention_days,
+            topics=topic_arns(self, environment),
             removal_policy=self.removal_policy,
         )
 

@@ -9,14 +9,17 @@ from config import Environment
 from llm_constructs.account_usage import AccountUsage
 from llm_constructs.alarm import Severity
 from llm_constructs.alarm_topics import AlarmTopics
+from llm_constructs.alert_manager import ALERTS_SERVICE
 from llm_constructs.boards import Boards
-from llm_constructs.layer_alarms import AlarmSettings, LayerAlarms
+from llm_constructs.layer_alarms import LayerAlarms
 from llm_constructs.log_queries import LogQueries
+from llm_constructs.prometheus import Prometheus
 from llm_constructs.specs.governance import Spending
 from llm_constructs.specs.observability import Observability
 from llm_constructs.specs.problem import Problems
 from llm_constructs.spend_watch import BUDGETS, COST_ANOMALIES, SpendWatch
 from llm_constructs.watched import WatchedLayer, watched
+from stacks.alerting import alarm_settings, topics_name
 from stacks.layer import Layer
 
 _NO_NAME = ArnFormat.NO_RESOURCE_NAME
@@ -37,6 +40,7 @@ class ObservabilityStack(Layer):
         environment: Environment,
         observability: Observability,
         layers: Sequence[Layer],
+        prometheus: Prometheus | None = None,
     ) -> None:
         super().__init__(
             scope,
@@ -48,22 +52,25 @@ class ObservabilityStack(Layer):
         AccountUsage(self, "Account")
         described = [watched(layer.layer_name, layer) for layer in (*layers, self)]
         _check_thresholds(observability, described)
-        settings = AlarmSettings(
-            environment=environment.name,
-            thresholds=observability.thresholds,
-            anomaly_deviations=observability.anomaly_deviations,
-            runbooks_url=observability.runbooks_url,
-        )
+        settings = alarm_settings(environment, observability)
         topics = AlarmTopics(
             self,
             "Topics",
-            name=f"llm-{environment.name}",
+            name=topics_name(environment),
             emails=observability.emails,
             slack=observability.slack,
             removal_policy=self.removal_policy,
         )
         if environment.governance is not None and environment.governance.spending is not None:
             self._watch_spending(environment.governance.spending, topics)
+        if prometheus is not None:
+            for severity in Severity:
+                topics.allow_publish(
+                    severity,
+                    ALERTS_SERVICE,
+                    prometheus.workspace_arn,
+                    further_actions=["sns:GetTopicAttributes"],
+                )
         # In a scope of their own: what is in it is named for other stacks.
         scope_of_alarms = Construct(self, "Alarms")
         self.alarms = {
@@ -110,10 +117,13 @@ class ObservabilityStack(Layer):
 
 def _check_thresholds(observability: Observability, layers: Sequence[WatchedLayer]) -> None:
     names = {
-        description.name
+        name
         for layer in layers
         for construct in layer.constructs
-        for description in construct.alarms
+        for name in (
+            *(description.name for description in construct.alarms),
+            *(rule.name for rule in construct.alert_rules),
+        )
     }
     problems = Problems("observability")
     for name, threshold in observability.thresholds.items():

@@ -116,7 +116,7 @@ def add_stacks(app: cdk.App, environment: Environment) -> None:
         )
     _add_governance(app, environment, data)
     # Last: it watches every stack that the environment has got by now.
-    _add_observability(app, environment)
+    _add_observability(app, environment, eks)
 
 
 def _add_governance(app: cdk.App, environment: Environment, data: DataStack | None) -> None:
@@ -125,7 +125,7 @@ def _add_governance(app: cdk.App, environment: Environment, data: DataStack | No
         GovernanceStack(app, environment=environment, governance=governance, data=data)
 
 
-def _add_observability(app: cdk.App, environment: Environment) -> None:
+def _add_observability(app: cdk.App, environment: Environment, eks: EksStack | None) -> None:
     if environment.observability is None:
         return
     ObservabilityStack(
@@ -137,6 +137,7 @@ def _add_observability(app: cdk.App, environment: Environment) -> None:
             for stack in app.node.children
             if isinstance(stack, Layer) and stack.environment_name == environment.name
         ],
+        prometheus=eks.prometheus if eks else None,
     )
 
 

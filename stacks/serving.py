@@ -17,6 +17,7 @@ from llm_constructs.specs.model_server import ModelServer
 from llm_constructs.specs.problem import Problem, SpecificationError
 from llm_constructs.specs.serving import Serving
 from llm_constructs.vllm_server import ServingSite, VllmServer
+from stacks.alerting import add_alert_rules
 from stacks.layer import Layer
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class ServingStack(Layer):
         for name, endpoint in self.endpoints.items():
             CfnOutput(self, f"{pascal_case(name)}Url", value=endpoint.base_url)
             CfnOutput(self, f"{pascal_case(name)}KeySecret", value=endpoint.api_key.secret_arn)
+        add_alert_rules(self, environment, eks.prometheus)
 
     def _make_site(
         self, network: Network, eks: "EksStack", lake: "DataLake | None", serving: Serving

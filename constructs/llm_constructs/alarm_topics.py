@@ -27,6 +27,14 @@ _CHAT_ACTIONS = (
 )
 
 
+def topic_name(name: str, severity: Severity) -> str:
+    """Return the name of the topic for ``severity`` among those called ``name``.
+
+    It is known beforehand to what tells of alerts and is deployed earlier.
+    """
+    return f"{name}-{severity}"
+
+
 class AlarmTopics(Construct):
     """``topics`` by severity: encrypted with a key of their own, TLS only, for CloudWatch's alarms.
 
@@ -60,10 +68,18 @@ class AlarmTopics(Construct):
         if slack is not None:
             self._tell(slack)
 
-    def allow_publish(self, severity: Severity, service: str, sources: str | None = None) -> None:
+    def allow_publish(
+        self,
+        severity: Severity,
+        service: str,
+        sources: str | None = None,
+        *,
+        further_actions: Sequence[str] = (),
+    ) -> None:
         """Let another service of AWS tell people of ``severity``, for this account alone.
 
-        ``sources`` is a pattern of the ARNs it acts for, for services that say it.
+        ``sources`` is a pattern of the ARNs it acts for, for services that say it, and
+        ``further_actions`` are what it wants to do with the topic beside publishing.
         """
         conditions: dict[str, dict[str, str]] = {
             "StringEquals": {"aws:SourceAccount": Stack.of(self).account}
@@ -74,7 +90,7 @@ class AlarmTopics(Construct):
         topic.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal(service)],
-                actions=["sns:Publish"],
+                actions=["sns:Publish", *further_actions],
                 resources=[topic.topic_arn],
                 conditions=conditions,
             )
@@ -112,6 +128,7 @@ class AlarmTopics(Construct):
         topic = sns.Topic(
             self,
             severity.value.capitalize(),
+            topic_name=topic_name(self._name, severity),
             display_name=f"{self._name} {severity}",
             master_key=key,
             enforce_ssl=True,

@@ -12,6 +12,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from llm_constructs.alarm import AlarmDescription, Severity
+from llm_constructs.alert_rule import AlertRule
 from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.karpenter_policy import KarpenterStatements, acknowledge_wildcards
 from llm_constructs.nag import acknowledge
@@ -120,6 +121,24 @@ class Karpenter(Construct):
                 comparison=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
                 severity=Severity.PAGE,
                 runbook="eks-karpenter-warnings",
+            ),
+        )
+
+    @property
+    def alert_rules(self) -> tuple[AlertRule, ...]:
+        """What Prometheus tells: calls to EC2 that go on failing."""
+        return (
+            AlertRule(
+                name="KarpenterCallsFail",
+                summary="Karpenter's calls to EC2 go on failing, so that nodes do not come or go.",
+                # A node that is gone already is what Karpenter wants:
+                # https://karpenter.sh/docs/reference/metrics/
+                expression="sum by (error) (increase(karpenter_cloudprovider_errors_total"
+                '{error!="NodeClaimNotFoundError"}[10m]))',
+                threshold=5,
+                minutes=15,
+                severity=Severity.TICKET,
+                runbook="eks-karpenter-errors",
             ),
         )
 

@@ -5,6 +5,8 @@ from typing import Any, Final
 from aws_cdk import aws_iam as iam
 from constructs import Construct, IDependable
 
+from llm_constructs.alarm import Severity
+from llm_constructs.alert_rule import AlertRule
 from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.kubectl import KubernetesObject
 from llm_constructs.nag import acknowledge
@@ -29,6 +31,21 @@ class Keda(Construct):
     Triggers that name the ClusterTriggerAuthentication :data:`TRIGGER_AUTHENTICATION` are answered
     with that permission. ``installed`` is what ScaledObjects wait for, and are deleted before.
     """
+
+    alert_rules: Final = (
+        AlertRule(
+            name="KedaScalersFail",
+            summary="KEDA cannot read a metric that a model server scales by, so its copies stay "
+            "as many as they are.",
+            # Counted by the operator: https://keda.sh/docs/latest/integrations/prometheus/
+            expression="sum by (scaledObject) (increase(keda_scaler_detail_errors_total[10m]))",
+            threshold=0,
+            minutes=10,
+            severity=Severity.TICKET,
+            runbook="eks-keda-errors",
+        ),
+    )
+    """What Prometheus tells of it, and CloudWatch does not see."""
 
     def __init__(
         self,

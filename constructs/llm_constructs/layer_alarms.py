@@ -50,6 +50,10 @@ class AlarmSettings:
         """Return where the alarm rings."""
         return self.thresholds.get(description.name, description.threshold)
 
+    def runbook(self, name: str) -> str:
+        """Return where people find a runbook."""
+        return f"{self.runbooks_url or RUNBOOKS}/{name}.md"
+
 
 class LayerAlarms(Construct):
     """Every alarm that a layer's constructs describe, and one composite alarm for each severity.
@@ -127,7 +131,6 @@ class LayerAlarms(Construct):
             if unusual
             else description.summary
         )
-        folder = self._settings.runbooks_url or RUNBOOKS
         where = (
             f"Environment: {self._settings.environment}, layer: {self._layer.name}, "
             f"alarm: {description.name}."
@@ -136,7 +139,7 @@ class LayerAlarms(Construct):
             (
                 summary,
                 f"Severity: {severity}. {where}",
-                f"Runbook: {folder}/{description.runbook}.md",
+                f"Runbook: {self._settings.runbook(description.runbook)}",
                 f"Missing data: {description.missing_data_reason}",
             )
         )

@@ -1,6 +1,7 @@
 """Metrics of a cluster's pods, in Amazon Managed Service for Prometheus."""
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 from aws_cdk import Duration, Fn, RemovalPolicy, Stack
@@ -12,6 +13,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from llm_constructs.alarm import AlarmDescription, Severity
+from llm_constructs.alert_manager import alert_manager_definition
 from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.kubectl import HTTPS
@@ -44,6 +46,9 @@ class Prometheus(Construct):
     :meth:`grant_query`. The workspace, its logs and the scraper's are encrypted with a key of its
     own. The service admits the scraper to the cluster itself, as a service-linked role with the
     access policy ``AmazonPrometheusScraperPolicy``; EKS takes no access entry for one from us.
+
+    ``topics`` are the ARNs of those that alerts are published to, which may be made later and must
+    admit the service. Without them the workspace has no alert manager.
     """
 
     def __init__(
@@ -54,9 +59,11 @@ class Prometheus(Construct):
         cluster: EksCluster,
         metrics: PrometheusMetrics,
         log_retention_days: int,
+        topics: Mapping[Severity, str] | None = None,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         super().__init__(scope, construct_id)
+        self._topics = topics
         self._log_retention = retention_of(log_retention_days)
         self._removal_policy = removal_policy
         self._key = CustomerKey(
@@ -142,6 +149,7 @@ class Prometheus(Construct):
             self,
             "Workspace",
             alias=cluster.name,
+            alert_manager_definition=self._alert_manager(cluster.name),
             kms_key_arn=self._key.key_arn,
             logging_configuration=aps.CfnWorkspace.LoggingConfigurationProperty(
                 log_group_arn=group.log_group_arn
@@ -164,6 +172,13 @@ class Prometheus(Construct):
         )
         workspace.apply_removal_policy(self._removal_policy)
         return workspace
+
+    def _alert_manager(self, name: str) -> str | None:
+        if self._topics is None:
+            return None
+        return alert_manager_definition(
+            name=name, region=Stack.of(self).region, topics=self._topics
+        )
 
     def _make_scraper(self, cluster: EksCluster, metrics: PrometheusMetrics) -> aps.CfnScraper:
         group = self._make_security_group(cluster)

@@ -19,6 +19,7 @@ from llm_constructs.load_balancer_metrics import LoadBalancerMetrics
 from llm_constructs.model_endpoint import ModelEndpoint
 from llm_constructs.model_load_balancer import ModelLoadBalancer
 from llm_constructs.model_server_alarms import describe_alarms
+from llm_constructs.model_server_alerts import describe_alert_rules
 from llm_constructs.model_server_pod import LEAVING_SECONDS, PodSite
 from llm_constructs.model_server_signals import describe_signals
 from llm_constructs.model_server_workload import (
@@ -69,9 +70,9 @@ class ServingSite:
 class VllmServer(Construct):
     """The copies of ``server`` with their permissions, load balancer, scaling and API key.
 
-    ``endpoint`` is how it is called; ``alarms`` and ``signals`` are what to watch. ``node_labels``
-    are those of the nodes that it runs on. Everything in the cluster is deleted before what it
-    stands for in AWS.
+    ``endpoint`` is how it is called; ``alarms``, ``alert_rules`` and ``signals`` are what to watch.
+    ``node_labels`` are those of the nodes that it runs on. Everything in the cluster is deleted
+    before what it stands for in AWS.
 
     Raises :class:`SpecificationError` where ``site`` lacks what ``server`` needs.
     """
@@ -100,6 +101,7 @@ class VllmServer(Construct):
         metrics = LoadBalancerMetrics(self.balancer.load_balancer, self.balancer.target_group)
         self.alarms = describe_alarms(server, metrics)
         self.signals = describe_signals(server, metrics)
+        self.alert_rules = describe_alert_rules(server)
         self._apply_objects(node_labels)
 
     @property

@@ -7,6 +7,7 @@ from typing import TypeVar
 from constructs import Construct, IConstruct
 
 from llm_constructs.alarm import AlarmDescription
+from llm_constructs.alert_rule import AlertRule
 from llm_constructs.signal import LogQuery, Signal
 
 T = TypeVar("T")
@@ -20,6 +21,7 @@ class WatchedConstruct:
     alarms: tuple[AlarmDescription, ...]
     signals: tuple[Signal, ...]
     queries: tuple[LogQuery, ...]
+    alert_rules: tuple[AlertRule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,12 @@ class WatchedLayer:
 
 
 def watched(name: str, stack: Construct) -> WatchedLayer:
-    """Return every construct of ``stack`` that has ``alarms``, ``signals`` or ``queries``.
+    """Return every construct of ``stack`` that describes something about itself.
 
-    The attributes hold sequences of :class:`AlarmDescription`, :class:`Signal` and
-    :class:`LogQuery`; a construct has those that apply to it. The tree is read once, which takes
-    milliseconds for hundreds of constructs.
+    The attributes ``alarms``, ``signals``, ``queries`` and ``alert_rules`` hold sequences of
+    :class:`AlarmDescription`, :class:`Signal`, :class:`LogQuery` and :class:`AlertRule`; a
+    construct has those that apply to it. The tree is read once, which takes milliseconds for
+    hundreds of constructs.
     """
     return WatchedLayer(name, tuple(_watched(stack)))
 
@@ -45,8 +48,9 @@ def _watched(stack: Construct) -> Iterator[WatchedConstruct]:
         alarms = _all_of(construct, "alarms", AlarmDescription)
         signals = _all_of(construct, "signals", Signal)
         queries = _all_of(construct, "queries", LogQuery)
-        if alarms or signals or queries:
-            yield WatchedConstruct(_name(construct, stack), alarms, signals, queries)
+        rules = _all_of(construct, "alert_rules", AlertRule)
+        if alarms or signals or queries or rules:
+            yield WatchedConstruct(_name(construct, stack), alarms, signals, queries, rules)
 
 
 def _all_of(construct: IConstruct, attribute: str, kind: type[T]) -> tuple[T, ...]:

@@ -108,7 +108,17 @@ def test_every_alarm_has_a_runbook_that_exists(assembly: Assembly) -> None:
         for resource in body["Resources"].values()
         if resource["Type"] == "AWS::CloudWatch::Alarm"
     ]
-    assert len(made) == len(described) > 50
+    ruled = [
+        rule
+        for body in assembly.templates.values()
+        for resource in body["Resources"].values()
+        if resource["Type"] == "AWS::APS::RuleGroupsNamespace"
+        for group in json.loads(resource["Properties"]["Data"])["groups"]
+        for rule in group["rules"]
+    ]
+    assert len(described) > 50
+    assert len(ruled) > 10
+    assert len(made) == len(described) + len(ruled)
     assert {it.runbook for it in made if not (RUNBOOKS / f"{it.runbook}.md").exists()} == set()
 
 
