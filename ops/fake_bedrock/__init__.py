@@ -1,1 +1,1 @@
-"""A fake of the Bedrock runtime that speaks its real protocol, for tests and the local cloud."""
+"""A fake of Bedrock that speaks its real protocols, for tests and the local cloud."""

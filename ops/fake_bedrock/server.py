@@ -12,7 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import unquote
 
-from ops.fake_bedrock import eventstream
+from ops.fake_bedrock import control_plane, eventstream
+from ops.fake_bedrock.control_plane import AccountSettings
 from ops.fake_bedrock.reply import Reply, Step, default_reply, whole_answer
 from ops.fake_bedrock.script import LONGEST_WAIT_SECONDS, Script
 from ops.fake_bedrock.validation import operation, problems
@@ -37,14 +38,16 @@ class RecordedCall:
 
 
 class FakeBedrock:
-    """A Bedrock runtime on a free port of loopback.
+    """A Bedrock runtime on a free port of loopback, with the settings of its account beside it.
 
     Every request is checked against botocore's service model and the rules of conversations, and
     refused with ``ValidationException`` when it breaks one. Calls are answered by ``script`` in
-    order, then by a small deterministic model. Use as a context manager.
+    order, then by a small deterministic model. ``account`` is what the control plane reads and
+    writes. Use as a context manager.
     """
 
     def __init__(self, port: int = 0) -> None:
+        self.account = AccountSettings()
         self.calls: list[RecordedCall] = []
         self.disconnects = threading.Semaphore(0)
         self._script: Script[Reply] = Script()
@@ -130,9 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay silent: the caller sees every answer."""
 
     def do_POST(self) -> None:
-        """Answer an operation, or take a script."""
-        length = int(self.headers.get("Content-Length", 0))
-        raw = self.rfile.read(length)
+        """Answer an operation of the runtime, or take a script."""
+        raw = self._body()
         if self.path == "/fake/script":
             self.server.fake.script(*(Reply(**item) for item in json.loads(raw)))
             return self._json(200, {"queued": True})
@@ -148,9 +150,30 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(call, self.server.fake.answer(call, {"modelId": call.model_id}))
 
     def do_GET(self) -> None:
-        """Return the recorded calls, for whoever drives the fake from another process."""
+        """Tell a setting, or the recorded calls to whoever drives the fake from elsewhere."""
+        if ("GET", self.path) in control_plane.routes():
+            return self._change_setting()
         calls = [vars(call) for call in self.server.fake.calls]
-        self._json(200, {"calls": calls})
+        return self._json(200, {"calls": calls})
+
+    def do_PUT(self) -> None:
+        """Change a setting of the account."""
+        self._change_setting()
+
+    def do_DELETE(self) -> None:
+        """Change a setting of the account back."""
+        self._change_setting()
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _change_setting(self) -> None:
+        raw = self._body()
+        name = control_plane.routes().get((self.command, self.path))
+        if name is None:
+            return self._json(404, {"message": f"There is no operation at {self.path}."})
+        status, body, code = self.server.fake.account.answer(name, json.loads(raw or b"{}"))
+        return self._json(status, body, {"x-amzn-ErrorType": code} if code else None)
 
     @staticmethod
     def _params(name: str, raw: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The checks that the Bedrock runtime makes on a request before a model sees it.
+"""The checks that Bedrock makes on a request before a model sees it or a setting is changed.
 
 The shapes come from botocore's service model. ``ParamValidator`` covers members, types, unions and
 lengths; the service also refuses values outside enumerations, patterns and upper bounds, and
@@ -20,21 +20,24 @@ from botocore.validate import ParamValidator
 # https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html
 MAXIMUM_CACHE_POINTS = 4
 
+RUNTIME = "bedrock-runtime"
+CONTROL_PLANE = "bedrock"
+
 
 @cache
-def service_model() -> ServiceModel:
-    """Return botocore's description of the Bedrock runtime."""
-    return botocore.session.get_session().get_service_model("bedrock-runtime")
+def service_model(service: str = RUNTIME) -> ServiceModel:
+    """Return botocore's description of one of Bedrock's services."""
+    return botocore.session.get_session().get_service_model(service)
 
 
-def operation(name: str) -> OperationModel:
+def operation(name: str, service: str = RUNTIME) -> OperationModel:
     """Return botocore's description of one operation, such as ``Converse``."""
-    return service_model().operation_model(name)
+    return service_model(service).operation_model(name)
 
 
-def problems(name: str, params: dict[str, Any]) -> list[str]:
+def problems(name: str, params: dict[str, Any], *, service: str = RUNTIME) -> list[str]:
     """Return a sentence for everything the service would refuse in the call; empty when fine."""
-    shape = operation(name).input_shape
+    shape = operation(name, service).input_shape
     if shape is None:
         return []
     found: list[str] = []

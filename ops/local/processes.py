@@ -5,8 +5,11 @@ process since is never taken for it.
 """
 
 import json
+import os
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -15,6 +18,8 @@ import psutil
 
 GRACE_SECONDS = 3.0
 """How long a process may take to end by itself; nothing of a local cloud needs to be saved."""
+
+_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -95,10 +100,14 @@ def stop(marks: Sequence[ProcessMark]) -> None:
     found = [process for mark in marks for process in tree(mark)]
     for process in found:
         _signal(process, force=False)
-    _, alive = psutil.wait_procs(found, timeout=GRACE_SECONDS)
+    alive = _still_alive(found)
     for process in alive:
         _signal(process, force=True)
-    psutil.wait_procs(alive, timeout=GRACE_SECONDS)
+    _still_alive(alive)
+    for process in found:
+        # This process's own children remain listed until it has asked about them.
+        with suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)
 
 
 def memory(marks: Sequence[ProcessMark]) -> int:
@@ -111,6 +120,18 @@ def memory(marks: Sequence[ProcessMark]) -> int:
             except psutil.NoSuchProcess:
                 continue
     return total
+
+
+def _still_alive(found: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Wait until all have ended, and return those that have not in time.
+
+    psutil's own wait also waits until somebody has asked about those that ended, which the first
+    process of a container may do late or never.
+    """
+    deadline = time.monotonic() + GRACE_SECONDS
+    while (alive := [it for it in found if is_alive(it)]) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return alive
 
 
 def _signal(process: psutil.Process, *, force: bool) -> None:

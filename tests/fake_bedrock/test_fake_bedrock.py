@@ -1,5 +1,6 @@
 """The fake speaks what botocore's real client understands, and refuses what Bedrock would."""
 
+import http.client
 import io
 import json
 import subprocess
@@ -27,9 +28,9 @@ RESULT = {"toolResult": {"toolUseId": "t1", "content": [{"text": "x"}]}}
 TOOLS = {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}]}
 
 
-def client_of(endpoint: str) -> Any:
+def client_of(endpoint: str, service: str = "bedrock-runtime") -> Any:
     return botocore.session.get_session().create_client(
-        "bedrock-runtime",
+        service,
         endpoint_url=endpoint,
         region_name="eu-central-1",
         aws_access_key_id="testing",
@@ -211,3 +212,49 @@ def test_it_serves_as_a_process_of_its_own_and_takes_scripts() -> None:
         process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+def test_the_accounts_settings_are_what_was_put_last(fake: FakeBedrock) -> None:
+    client = client_of(fake.endpoint_url, "bedrock")
+    assert "loggingConfig" not in client.get_model_invocation_logging_configuration()
+    assert client.get_account_data_retention()["mode"] == "inherit"
+
+    logging = {"s3Config": {"bucketName": "audit"}, "textDataDeliveryEnabled": True}
+    client.put_model_invocation_logging_configuration(loggingConfig=logging)
+    client.put_account_data_retention(mode="none")
+
+    assert client.get_model_invocation_logging_configuration()["loggingConfig"] == logging
+    assert client.get_account_data_retention()["mode"] == "none"
+    client.delete_model_invocation_logging_configuration()
+    assert "loggingConfig" not in client.get_model_invocation_logging_configuration()
+
+
+@pytest.mark.parametrize(
+    ("logging", "reason"),
+    [
+        ({"s3Config": {"bucketName": 64 * "a"}}, "takes at most 63"),
+        ({"s3Config": {}}, "Missing required parameter"),
+        ({"s3Config": {"bucketName": "audit"}, "textsDelivered": True}, "textsDelivered"),
+        (
+            {"cloudWatchConfig": {"logGroupName": "logs", "roleArn": "writer"}},
+            "does not match",
+        ),
+    ],
+)
+def test_a_setting_that_breaks_the_service_model_is_refused(
+    fake: FakeBedrock, logging: dict[str, Any], reason: str
+) -> None:
+    # By hand, for botocore's client checks some of it before it sends anything.
+    connection = http.client.HTTPConnection(fake.endpoint_url.removeprefix("http://"))
+    body = json.dumps({"loggingConfig": logging})
+    connection.request("PUT", "/logging/modelinvocations", body)
+    answer = connection.getresponse()
+    assert answer.headers["x-amzn-ErrorType"] == "ValidationException"
+    assert reason in json.loads(answer.read())["message"]
+    assert fake.account.logging is None
+
+
+def test_a_mode_that_does_not_exist_is_refused(fake: FakeBedrock) -> None:
+    with pytest.raises(ClientError, match="the service takes default, none"):
+        client_of(fake.endpoint_url, "bedrock").put_account_data_retention(mode="never")
+    assert fake.account.mode == "inherit"

@@ -19,6 +19,7 @@ from gateway.governance.versioned_secret import VersionedSecret
 from ops.fake_bedrock.server import FakeBedrock
 from ops.local.cloud import EMULATOR, LocalCloud
 from ops.synthesis import CLI
+from tests.local.stacks import Stacks
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -93,10 +94,16 @@ class Deployment:
         return done.stdout.strip()
 
 
+EARLIER_LOGGING = {"s3Config": {"bucketName": "audit"}, "textDataDeliveryEnabled": True}
+EARLIER_MODE = "aws_review"
+"""What the account's settings were before anything was deployed."""
+
+
 @pytest.fixture(scope="session")
 def bedrock() -> Iterator[FakeBedrock]:
-    """The Bedrock that the cloud's gateway calls."""
+    """The Bedrock that the cloud's gateway calls and whose settings its stacks change."""
     with FakeBedrock() as fake:
+        fake.account.logging, fake.account.mode = EARLIER_LOGGING, EARLIER_MODE
         yield fake
 
 
@@ -127,3 +134,11 @@ def local_cloud(
         yield Deployment(cloud, project)
     finally:
         cloud.down()
+
+
+@pytest.fixture
+def stacks(local_cloud: Deployment) -> Iterator[Stacks]:
+    """A stack of the test's own, which is deleted at its end."""
+    made = Stacks(local_cloud.client("cloudformation"))
+    yield made
+    made.delete()

@@ -39,7 +39,6 @@ from tests.constructs.synthesis import synthesised
 from tests.constructs.test_task_governance import governance_in
 from tests.fake_vllm import FakeVllm, refusal
 from tests.lambdas.authorizer.test_authorizer_handler import bearer, event
-from tests.lambdas.bedrock_settings.control_plane import ControlPlane
 from tests.lambdas.governance.emulator import Emulator, running_emulator
 from tests.lambdas.task_governance.test_task_governance_handler import (
     SageMaker,
@@ -339,8 +338,8 @@ class TestBedrockSettings:
             "ResourceProperties": {"Configuration": wanted},
             "OldResourceProperties": {"Configuration": wanted},
         }
-        with recorder() as calls, ControlPlane() as plane:
-            endpoints = {"BEDROCK": plane.url, "SSM": emulator.url}
+        with recorder() as calls, FakeBedrock() as bedrock:
+            endpoints = {"BEDROCK": bedrock.endpoint_url, "SSM": emulator.url}
             with (
                 mock.patch.dict(os.environ, {**credentials(REGION, **endpoints), **role.variables}),
                 mock.patch("bedrock_settings.handler._session", botocore_session),
@@ -562,7 +561,7 @@ def test_the_kubectl_provider_brings_no_chart_from_assets_or_private_registries(
 def test_every_function_is_judged_here(assembly: Assembly) -> None:
     judged = {
         *("gateway/run.sh", "authorizer.handler.handler", "__entrypoint__.handler"),
-        *("framework.onEvent", "index.handler"),
+        *("framework.onEvent", "index.handler", "bedrock_settings.handler.handler"),
         # In test_tuning_permissions.py.
         *("tuning_quality.validator.handler", "tuning_quality.evaluator.handler"),
     }

@@ -13,7 +13,7 @@ from hypercorn.config import Config
 from ministack.app import app
 from ministack.core import lambda_runtime
 
-from ops.local.emulator import bedrock_runtime, stack_outputs, usage_keys
+from ops.local.emulator import bedrock, custom_resources, stack_outputs, usage_keys
 from ops.local.emulator.checked_resources import CheckedResources
 from ops.local.emulator.machine_code import for_this_machine
 from ops.local.emulator.resource_schemas import RegistrySchemas
@@ -25,10 +25,11 @@ def main() -> int:
     logging.getLogger("hypercorn.access").setLevel(logging.WARNING)
     stack_outputs.install()
     usage_keys.install()
+    custom_resources.install()
     resources = CheckedResources(RegistrySchemas(Path(os.environ["LOCAL_SCHEMAS"])))
     Path(os.environ["LOCAL_EMULATED_TYPES"]).write_text(json.dumps(sorted(resources.emulated)))
     resources.install(os.environ["MINISTACK_REGION"])
-    bedrock_runtime.install(os.environ["LOCAL_BEDROCK"])
+    bedrock.install(os.environ["LOCAL_BEDROCK"])
     packages = Path(os.environ["LOCAL_PACKAGES"])
     _use_this_machines_code(packages)
     adapter = WebAdapter(packages)

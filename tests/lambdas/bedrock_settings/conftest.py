@@ -1,4 +1,4 @@
-"""A control plane for each test, and Systems Manager in a process of its own."""
+"""An account of Bedrock's for each test, and Systems Manager in a process of its own."""
 
 import uuid
 from collections.abc import Iterator
@@ -7,7 +7,8 @@ from typing import Any
 import botocore.session
 import pytest
 
-from tests.lambdas.bedrock_settings.control_plane import ControlPlane
+from ops.fake_bedrock.control_plane import AccountSettings
+from ops.fake_bedrock.server import FakeBedrock
 from tests.lambdas.governance.emulator import running_emulator
 
 REGION = "eu-central-1"
@@ -20,9 +21,14 @@ def systems_manager() -> Iterator[str]:
 
 
 @pytest.fixture
-def plane() -> Iterator[ControlPlane]:
-    with ControlPlane() as plane:
-        yield plane
+def bedrock() -> Iterator[FakeBedrock]:
+    with FakeBedrock() as fake:
+        yield fake
+
+
+@pytest.fixture
+def account(bedrock: FakeBedrock) -> AccountSettings:
+    return bedrock.account
 
 
 @pytest.fixture
@@ -33,13 +39,13 @@ def parameter() -> str:
 
 @pytest.fixture(autouse=True)
 def environment(
-    monkeypatch: pytest.MonkeyPatch, plane: ControlPlane, systems_manager: str, parameter: str
+    monkeypatch: pytest.MonkeyPatch, bedrock: FakeBedrock, systems_manager: str, parameter: str
 ) -> None:
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ENDPOINT_URL_BEDROCK": plane.url,
+        "AWS_ENDPOINT_URL_BEDROCK": bedrock.endpoint_url,
         "AWS_ENDPOINT_URL_SSM": systems_manager,
         "AWS_RETRY_MODE": "standard",
         "AWS_MAX_ATTEMPTS": "2",

@@ -10,14 +10,8 @@ from typing import Any
 import botocore.session
 
 from bedrock_settings.handler import SERVICE_MODELS
+from ops.fake_bedrock.control_plane import OPERATIONS
 
-OPERATIONS = (
-    "DeleteModelInvocationLoggingConfiguration",
-    "GetAccountDataRetention",
-    "GetModelInvocationLoggingConfiguration",
-    "PutAccountDataRetention",
-    "PutModelInvocationLoggingConfiguration",
-)
 API_VERSION = "2023-04-20"
 CARRIED = SERVICE_MODELS / "bedrock" / API_VERSION / "service-2.json"
 

@@ -9,7 +9,7 @@ from bedrock_settings.account_settings import InvocationLogging
 from bedrock_settings.custody import Configuration, SettingError
 from bedrock_settings.handler import handler
 from bedrock_settings.settings import SettingsError
-from tests.lambdas.bedrock_settings.control_plane import ControlPlane
+from ops.fake_bedrock.control_plane import AccountSettings
 
 STACK = "arn:aws:cloudformation:eu-central-1:111111111111:stack/llm-dev-gateway/1"
 OTHER_STACK = "arn:aws:cloudformation:eu-central-1:111111111111:stack/audit/2"
@@ -53,95 +53,97 @@ class Crash(BaseException):
     """What the function cannot catch: the process is gone."""
 
 
-def test_creating_puts_the_setting_in_force(plane: ControlPlane, parameter: str) -> None:
+def test_creating_puts_the_setting_in_force(account: AccountSettings, parameter: str) -> None:
     answer = handler(event("Create"), None)
-    assert plane.logging == OURS
+    assert account.logging == OURS
     assert answer["PhysicalResourceId"] == parameter
 
 
-def test_deleting_turns_logging_off_when_it_was_off_before(plane: ControlPlane) -> None:
+def test_deleting_turns_logging_off_when_it_was_off_before(account: AccountSettings) -> None:
     handler(event("Create"), None)
     assert outcome(event("Delete")) == "restored"
-    assert plane.logging is None
+    assert account.logging is None
 
 
-def test_deleting_puts_the_earlier_setting_back(plane: ControlPlane) -> None:
-    plane.logging = BEFORE
+def test_deleting_puts_the_earlier_setting_back(account: AccountSettings) -> None:
+    account.logging = BEFORE
     handler(event("Create"), None)
     handler(event("Delete"), None)
-    assert plane.logging == BEFORE
+    assert account.logging == BEFORE
 
 
-def test_the_earlier_setting_survives_updates(plane: ControlPlane) -> None:
-    plane.logging = BEFORE
+def test_the_earlier_setting_survives_updates(account: AccountSettings) -> None:
+    account.logging = BEFORE
     handler(event("Create"), None)
     handler(event("Update", NEWER, old=OURS), None)
-    assert plane.logging == NEWER
+    assert account.logging == NEWER
     handler(event("Delete", NEWER), None)
-    assert plane.logging == BEFORE
+    assert account.logging == BEFORE
 
 
-def test_somebody_elses_change_is_not_undone(plane: ControlPlane) -> None:
-    plane.logging = BEFORE
+def test_somebody_elses_change_is_not_undone(account: AccountSettings) -> None:
+    account.logging = BEFORE
     handler(event("Create"), None)
-    plane.logging = THEIRS
+    account.logging = THEIRS
     assert outcome(event("Delete")) == "left-to-others"
-    assert plane.logging == THEIRS
+    assert account.logging == THEIRS
 
 
-def test_logging_that_somebody_turned_off_stays_off(plane: ControlPlane) -> None:
-    plane.logging = BEFORE
+def test_logging_that_somebody_turned_off_stays_off(account: AccountSettings) -> None:
+    account.logging = BEFORE
     handler(event("Create"), None)
-    plane.logging = None
+    account.logging = None
     assert outcome(event("Delete")) == "left-to-others"
-    assert plane.logging is None
+    assert account.logging is None
 
 
-def test_an_update_over_somebody_elses_change_puts_theirs_back_later(plane: ControlPlane) -> None:
-    plane.logging = BEFORE
+def test_an_update_over_somebody_elses_change_puts_theirs_back_later(
+    account: AccountSettings,
+) -> None:
+    account.logging = BEFORE
     handler(event("Create"), None)
-    plane.logging = THEIRS
+    account.logging = THEIRS
     handler(event("Update", NEWER, old=OURS), None)
-    assert plane.logging == NEWER
+    assert account.logging == NEWER
     handler(event("Delete", NEWER), None)
-    assert plane.logging == THEIRS
+    assert account.logging == THEIRS
 
 
 def test_a_service_that_adds_blanks_and_switches_does_not_look_like_somebody(
-    plane: ControlPlane,
+    account: AccountSettings,
 ) -> None:
-    plane.logging = BEFORE
+    account.logging = BEFORE
     handler(event("Create"), None)
-    plane.logging = {
+    account.logging = {
         **OURS,
         "s3Config": {"bucketName": "ours", "keyPrefix": ""},
         "videoDataDeliveryEnabled": True,
     }
     assert outcome(event("Delete")) == "restored"
-    assert plane.logging == BEFORE
+    assert account.logging == BEFORE
 
 
-def test_deleting_twice_leaves_the_earlier_setting(plane: ControlPlane) -> None:
-    plane.logging = OURS
+def test_deleting_twice_leaves_the_earlier_setting(account: AccountSettings) -> None:
+    account.logging = OURS
     handler(event("Create"), None)
     handler(event("Delete"), None)
     assert outcome(event("Delete")) == "not-ours"
-    assert plane.logging == OURS
+    assert account.logging == OURS
 
 
-def test_creating_twice_still_remembers_the_earlier_setting(plane: ControlPlane) -> None:
-    plane.logging = BEFORE
+def test_creating_twice_still_remembers_the_earlier_setting(account: AccountSettings) -> None:
+    account.logging = BEFORE
     handler(event("Create"), None)
     handler(event("Create"), None)
     handler(event("Delete"), None)
-    assert plane.logging == BEFORE
+    assert account.logging == BEFORE
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_crash_around_the_write_loses_nothing(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, moment: str
+    account: AccountSettings, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    plane.logging = BEFORE
+    account.logging = BEFORE
     write = InvocationLogging.write
 
     def dying(self: InvocationLogging, configuration: Configuration) -> None:
@@ -153,17 +155,17 @@ def test_a_crash_around_the_write_loses_nothing(
         patch.setattr(InvocationLogging, "write", dying)
         with pytest.raises(Crash):
             handler(event("Create"), None)
-    assert plane.logging == (OURS if moment == "after" else BEFORE)
+    assert account.logging == (OURS if moment == "after" else BEFORE)
     handler(event("Create"), None)
-    assert plane.logging == OURS
+    assert account.logging == OURS
     handler(event("Delete"), None)
-    assert plane.logging == BEFORE
+    assert account.logging == BEFORE
 
 
 def test_a_crash_between_restoring_and_forgetting_loses_nothing(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    account: AccountSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plane.logging = BEFORE
+    account.logging = BEFORE
     handler(event("Create"), None)
 
     def dying(_self: object) -> None:
@@ -174,89 +176,93 @@ def test_a_crash_between_restoring_and_forgetting_loses_nothing(
         with pytest.raises(Crash):
             handler(event("Delete"), None)
     handler(event("Delete"), None)
-    assert plane.logging == BEFORE
+    assert account.logging == BEFORE
     assert outcome(event("Delete")) == "not-ours"
 
 
-def test_a_failed_update_that_is_rolled_back_still_counts_as_ours(plane: ControlPlane) -> None:
-    plane.logging = BEFORE
+def test_a_failed_update_that_is_rolled_back_still_counts_as_ours(account: AccountSettings) -> None:
+    account.logging = BEFORE
     handler(event("Create"), None)
-    plane.fail("PutModelInvocationLoggingConfiguration", "AccessDeniedException")
+    account.fail("PutModelInvocationLoggingConfiguration", "AccessDeniedException")
     with pytest.raises(SettingError):
         handler(event("Update", NEWER, old=OURS), None)
     handler(event("Update", OURS, old=NEWER), None)
     handler(event("Delete", OURS), None)
-    assert plane.logging == BEFORE
+    assert account.logging == BEFORE
 
 
-def test_a_failed_creation_leaves_no_record(plane: ControlPlane, ssm: Any, parameter: str) -> None:
-    plane.logging = BEFORE
-    plane.fail("PutModelInvocationLoggingConfiguration", "AccessDeniedException", "Not you.")
+def test_a_failed_creation_leaves_no_record(
+    account: AccountSettings, ssm: Any, parameter: str
+) -> None:
+    account.logging = BEFORE
+    account.fail("PutModelInvocationLoggingConfiguration", "AccessDeniedException", "Not you.")
     with pytest.raises(SettingError, match=r"Not you\. Look for a service control policy"):
         handler(event("Create"), None)
-    assert plane.logging == BEFORE
+    assert account.logging == BEFORE
     with pytest.raises(ssm.exceptions.ParameterNotFound):
         ssm.get_parameter(Name=parameter)
 
 
-def test_a_second_stack_is_told_who_has_the_setting(plane: ControlPlane, parameter: str) -> None:
+def test_a_second_stack_is_told_who_has_the_setting(
+    account: AccountSettings, parameter: str
+) -> None:
     handler(event("Create"), None)
     with pytest.raises(SettingError) as refusal:
         handler(event("Create", THEIRS, stack=OTHER_STACK), None)
     assert f"managed by InvocationLogging of {STACK}" in str(refusal.value)
     assert parameter in str(refusal.value)
-    assert plane.logging == OURS
+    assert account.logging == OURS
 
 
-def test_a_second_stack_cannot_give_back_what_is_not_its_own(plane: ControlPlane) -> None:
+def test_a_second_stack_cannot_give_back_what_is_not_its_own(account: AccountSettings) -> None:
     handler(event("Create"), None)
     assert outcome(event("Delete", stack=OTHER_STACK)) == "not-ours"
-    assert plane.logging == OURS
+    assert account.logging == OURS
 
 
 def test_a_lost_record_does_not_make_an_update_remember_its_own_setting(
-    plane: ControlPlane, ssm: Any, parameter: str
+    account: AccountSettings, ssm: Any, parameter: str
 ) -> None:
     handler(event("Create"), None)
     ssm.delete_parameter(Name=parameter)
     handler(event("Update", NEWER, old=OURS), None)
     handler(event("Delete", NEWER), None)
-    assert plane.logging is None
+    assert account.logging is None
 
 
-def test_throttling_is_tried_again(plane: ControlPlane) -> None:
-    plane.fail("GetModelInvocationLoggingConfiguration", "ThrottlingException")
+def test_throttling_is_tried_again(account: AccountSettings) -> None:
+    account.fail("GetModelInvocationLoggingConfiguration", "ThrottlingException")
     handler(event("Create"), None)
-    assert plane.logging == OURS
+    assert account.logging == OURS
 
 
-def test_lasting_throttling_is_told(plane: ControlPlane) -> None:
-    plane.fail("GetModelInvocationLoggingConfiguration", "ThrottlingException", times=2)
+def test_lasting_throttling_is_told(account: AccountSettings) -> None:
+    account.fail("GetModelInvocationLoggingConfiguration", "ThrottlingException", times=2)
     with pytest.raises(SettingError, match="Wait some minutes and deploy again"):
         handler(event("Create"), None)
 
 
-def test_a_role_that_is_not_known_yet_is_waited_for(plane: ControlPlane) -> None:
+def test_a_role_that_is_not_known_yet_is_waited_for(account: AccountSettings) -> None:
     message = "Failed to validate permissions for log group: group, with role: role."
-    plane.fail("PutModelInvocationLoggingConfiguration", "ValidationException", message, times=3)
+    account.fail("PutModelInvocationLoggingConfiguration", "ValidationException", message, times=3)
     handler(event("Create"), None)
-    assert plane.logging == OURS
+    assert account.logging == OURS
 
 
-def test_another_refusal_of_the_configuration_is_not_repeated(plane: ControlPlane) -> None:
-    plane.fail("PutModelInvocationLoggingConfiguration", "ValidationException", "No such bucket")
+def test_another_refusal_of_the_configuration_is_not_repeated(account: AccountSettings) -> None:
+    account.fail("PutModelInvocationLoggingConfiguration", "ValidationException", "No such bucket")
     with pytest.raises(SettingError, match="No such bucket"):
         handler(event("Create"), None)
-    assert plane.calls.count("PutModelInvocationLoggingConfiguration") == 1
+    assert account.calls.count("PutModelInvocationLoggingConfiguration") == 1
 
 
-def test_an_earlier_setting_that_cannot_be_put_back_is_told(plane: ControlPlane) -> None:
-    plane.logging = BEFORE
+def test_an_earlier_setting_that_cannot_be_put_back_is_told(account: AccountSettings) -> None:
+    account.logging = BEFORE
     handler(event("Create"), None)
-    plane.fail("PutModelInvocationLoggingConfiguration", "ValidationException", "No such bucket")
+    account.fail("PutModelInvocationLoggingConfiguration", "ValidationException", "No such bucket")
     with pytest.raises(SettingError, match="Set it as you want it to be, then delete again"):
         handler(event("Delete"), None)
-    plane.logging = None
+    account.logging = None
     assert outcome(event("Delete")) == "left-to-others"
 
 
@@ -266,57 +272,59 @@ WITH_ROLE = {
 }
 
 
-def test_a_setting_whose_role_may_not_be_passed_back_is_not_touched(plane: ControlPlane) -> None:
-    plane.logging = WITH_ROLE
+def test_a_setting_whose_role_may_not_be_passed_back_is_not_touched(
+    account: AccountSettings,
+) -> None:
+    account.logging = WITH_ROLE
     with pytest.raises(SettingError, match=r"role/a.*restorable_roles"):
         handler(event("Create"), None)
-    assert plane.logging == WITH_ROLE
+    assert account.logging == WITH_ROLE
 
 
 def test_a_setting_whose_role_may_be_passed_back_is_put_back(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    account: AccountSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RESTORABLE_ROLES", "arn:aws:iam::111111111111:role/a")
-    plane.logging = WITH_ROLE
+    account.logging = WITH_ROLE
     handler(event("Create"), None)
     handler(event("Delete"), None)
-    assert plane.logging == WITH_ROLE
+    assert account.logging == WITH_ROLE
 
 
 def test_the_retention_mode_is_set_and_put_back(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    account: AccountSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SETTING", "data-retention")
-    plane.mode = "default"
+    account.mode = "default"
     handler(event("Create", {"mode": "none"}), None)
-    assert plane.mode == "none"
+    assert account.mode == "none"
     handler(event("Delete", {"mode": "none"}), None)
-    assert plane.mode == "default"
+    assert account.mode == "default"
 
 
 def test_a_retention_mode_that_somebody_changed_stands(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    account: AccountSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SETTING", "data-retention")
     handler(event("Create", {"mode": "provider_data_share"}), None)
-    plane.mode = "none"
+    account.mode = "none"
     assert outcome(event("Delete", {"mode": "provider_data_share"})) == "left-to-others"
-    assert plane.mode == "none"
+    assert account.mode == "none"
 
 
 def test_a_retention_mode_with_a_lost_record_becomes_a_new_accounts(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, ssm: Any, parameter: str
+    account: AccountSettings, monkeypatch: pytest.MonkeyPatch, ssm: Any, parameter: str
 ) -> None:
     monkeypatch.setenv("SETTING", "data-retention")
     handler(event("Create", {"mode": "none"}), None)
     ssm.delete_parameter(Name=parameter)
     handler(event("Update", {"mode": "default"}, old={"mode": "none"}), None)
     handler(event("Delete", {"mode": "default"}), None)
-    assert plane.mode == "inherit"
+    assert account.mode == "inherit"
 
 
 def test_the_log_line_tells_what_became_of_the_setting(
-    plane: ControlPlane, capsys: pytest.CaptureFixture[str]
+    account: AccountSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     handler(event("Create"), None)
     assert json.loads(capsys.readouterr().out) == {

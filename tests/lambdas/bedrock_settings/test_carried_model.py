@@ -4,7 +4,8 @@ import botocore.session
 import pytest
 
 from bedrock_settings.handler import SERVICE_MODELS
-from tests.lambdas.bedrock_settings.service_model import API_VERSION, CARRIED, OPERATIONS, written
+from ops.fake_bedrock.control_plane import OPERATIONS
+from tests.lambdas.bedrock_settings.service_model import API_VERSION, CARRIED, written
 
 
 def test_the_carried_model_is_botocores() -> None:

@@ -1,4 +1,4 @@
-"""Calls of Bedrock's runtime, authorised by the emulator and answered by the fake."""
+"""Calls of Bedrock, authorised by the emulator and answered by the fake."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ministack.core import iam_actions
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import bedrock_runtime
+from ministack.services import bedrock, bedrock_runtime
 
 from ops.local.emulator.http_relay import Answer, relay
 
@@ -16,21 +16,28 @@ _ACTIONS = {
     "bedrock:Converse": "bedrock:InvokeModel",
     "bedrock:ConverseStream": "bedrock:InvokeModelWithResponseStream",
 }
+_ACCOUNT_SETTINGS = ("/logging/modelinvocations", "/data-retention")
+"""Where the control plane's settings of a whole account are; the fake keeps them."""
 _GEOGRAPHIES = ("us", "eu", "apac", "jp", "au", "ca", "global", "us-gov")
 
 
 def install(endpoint: str) -> None:
     """Let ``endpoint`` answer every call that its caller's policies allow."""
-    address = urlsplit(endpoint)
+    port = urlsplit(endpoint).port or 80
+    emulated = bedrock.handle_request
 
     async def handle(
         method: str, path: str, headers: dict[str, str], body: bytes, _query: dict[str, Any]
     ) -> Answer:
         # ministack has decoded the path; the ids of models hold colons.
-        target = quote(path, safe="/")
-        return await relay(address.port or 80, method, target, headers, body)
+        return await relay(port, method, quote(path, safe="/"), headers, body)
+
+    async def handle_control_plane(method: str, path: str, *rest: Any) -> Any:
+        handler = handle if path in _ACCOUNT_SETTINGS else emulated
+        return await handler(method, path, *rest)
 
     bedrock_runtime.handle_request = handle
+    bedrock.handle_request = handle_control_plane
     _authorise_as_documented()
 
 
