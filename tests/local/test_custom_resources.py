@@ -157,3 +157,5 @@ def broken_function(local_cloud: Deployment) -> Iterator[str]:
     )["FunctionArn"]
     yield arn
     functions.delete_function(FunctionName=name)
+    # Lambda made it, and the environment's end shall be clean.
+    local_cloud.client("logs").delete_log_group(logGroupName=f"/aws/lambda/{name}")
