@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -98,37 +99,57 @@ def test_a_second_stack_is_refused_and_told_who_has_the_setting(
 
 
 def test_only_who_is_allowed_changes_a_setting(
-    local_cloud: Deployment, bedrock: FakeBedrock, auditor: Any
+    local_cloud: Deployment, bedrock: FakeBedrock
 ) -> None:
-    assert auditor.get_account_data_retention()["mode"] == "none"
-    with pytest.raises(ClientError, match="AccessDenied"):
-        auditor.put_account_data_retention(mode="default")
-    with pytest.raises(ClientError, match="AccessDenied"):
-        auditor.delete_model_invocation_logging_configuration()
+    before = bedrock.account.logging
+    with user(local_cloud, "bedrock:GetAccountDataRetention") as reader:
+        assert reader.get_account_data_retention()["mode"] == "none"
+        with pytest.raises(ClientError, match="AccessDenied"):
+            reader.put_account_data_retention(mode="default")
+        with pytest.raises(ClientError, match="AccessDenied"):
+            reader.delete_model_invocation_logging_configuration()
     assert bedrock.account.mode == "none"
-    assert bedrock.account.logging != EARLIER_LOGGING
+    assert bedrock.account.logging == before
 
 
-@pytest.fixture
-def auditor(local_cloud: Deployment) -> Iterator[Any]:
-    """A client of Bedrock's control plane that may read one setting."""
-    iam, name, access = local_cloud.client("iam"), "auditor", local_cloud.cloud.access
+def test_who_may_not_pass_a_role_cannot_let_bedrock_write_with_it(
+    local_cloud: Deployment, bedrock: FakeBedrock
+) -> None:
+    before = bedrock.account.logging
+    assert before is not None
+    change = {**before, "textDataDeliveryEnabled": False}
+    to_s3_alone = {key: value for key, value in change.items() if key != "cloudWatchConfig"}
+    with user(local_cloud, "bedrock:PutModelInvocationLoggingConfiguration") as writer:
+        with pytest.raises(ClientError, match=r"iam:PassRole on resource: .*LogGroupRole"):
+            writer.put_model_invocation_logging_configuration(loggingConfig=change)
+        assert bedrock.account.logging == before
+        writer.put_model_invocation_logging_configuration(loggingConfig=to_s3_alone)
+    assert bedrock.account.logging == to_s3_alone
+    bedrock.account.logging = before
+
+
+@contextmanager
+def user(deployment: Deployment, action: str) -> Iterator[Any]:
+    """Yield a client of Bedrock's control plane for a user who may do one thing."""
+    iam, name, access = deployment.client("iam"), "auditor", deployment.cloud.access
     iam.create_user(UserName=name)
-    allowed = {"Effect": "Allow", "Action": "bedrock:GetAccountDataRetention", "Resource": "*"}
+    allowed = {"Effect": "Allow", "Action": action, "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    iam.put_user_policy(UserName=name, PolicyName="read", PolicyDocument=document)
+    iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=document)
     key = iam.create_access_key(UserName=name)["AccessKey"]
-    yield boto3.client(
-        "bedrock",
-        endpoint_url=access.endpoint,
-        verify=access.certificate,
-        region_name=access.region,
-        aws_access_key_id=key["AccessKeyId"],
-        aws_secret_access_key=key["SecretAccessKey"],
-    )
-    iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-    iam.delete_user_policy(UserName=name, PolicyName="read")
-    iam.delete_user(UserName=name)
+    try:
+        yield boto3.client(
+            "bedrock",
+            endpoint_url=access.endpoint,
+            verify=access.certificate,
+            region_name=access.region,
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+        )
+    finally:
+        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+        iam.delete_user_policy(UserName=name, PolicyName="own")
+        iam.delete_user(UserName=name)
 
 
 def test_a_function_that_breaks_down_fails_its_resource_at_once(

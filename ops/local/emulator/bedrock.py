@@ -4,8 +4,9 @@ import json
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from ministack.core import iam_actions
+from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id, get_region
+from ministack.core.router import extract_access_key_id
 from ministack.services import bedrock, bedrock_runtime
 
 from ops.local.emulator.http_relay import Answer, relay
@@ -32,9 +33,12 @@ def install(endpoint: str) -> None:
         # ministack has decoded the path; the ids of models hold colons.
         return await relay(port, method, quote(path, safe="/"), headers, body)
 
-    async def handle_control_plane(method: str, path: str, *rest: Any) -> Any:
-        handler = handle if path in _ACCOUNT_SETTINGS else emulated
-        return await handler(method, path, *rest)
+    async def handle_control_plane(
+        method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
+    ) -> Any:
+        if path not in _ACCOUNT_SETTINGS:
+            return await emulated(method, path, headers, body, query)
+        return refusal_of(headers, body) or await handle(method, path, headers, body, query)
 
     bedrock_runtime.handle_request = handle
     bedrock.handle_request = handle_control_plane
@@ -62,6 +66,30 @@ def _authorise_as_documented() -> None:
     iam_actions.request_tag_context = request_context
     iam_actions.extract_iam_action = extract_action
     iam_actions.extract_resource_arn = extract_resource
+
+
+def refusal_of(headers: dict[str, str], body: bytes) -> Answer | None:
+    """Return the answer to a caller who may not pass the role that a setting names to Bedrock.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+    """
+    try:
+        role = json.loads(body or b"{}")["loggingConfig"]["cloudWatchConfig"]["roleArn"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    denied = iam_evaluator.enforce(
+        extract_access_key_id(headers),
+        "iam:PassRole",
+        "iam",
+        get_region(),
+        resource_arn=role,
+        service_context={"iam:PassedToService": "bedrock.amazonaws.com"},
+    )
+    if denied is None:
+        return None
+    message = f"The caller is not authorized to perform: iam:PassRole on resource: {role}"
+    kind = {"Content-Type": "application/json", "x-amzn-ErrorType": "AccessDeniedException"}
+    return 403, kind, json.dumps({"message": message}).encode()
 
 
 def guardrail_of(body: bytes) -> dict[str, str]:
