@@ -8,6 +8,7 @@ BIN := .venv/bin
 ENV ?= all
 REF ?= HEAD
 ALLOW ?=
+IN_TWO_PROCESSES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 LOCK_OPTIONS := --quiet --generate-hashes --no-header --no-annotate --universal \
 	--python-version 3.11 --no-emit-index-url --no-emit-find-links
 
@@ -46,10 +47,10 @@ synth: install ## Synthesise every environment with all checks (ENV=prod for one
 	@$(BIN)/python -m ops synth --env $(ENV)
 
 test: install ## Run every test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest $(IN_TWO_PROCESSES)
 
 test-fast: install ## Run the tests that need neither all environments nor an emulator
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup \
+	$(BIN)/python -m pytest $(IN_TWO_PROCESSES) \
 		-m "not synth and not emulator and not slow"
 
 check: install ## Lint, format check, types

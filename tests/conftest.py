@@ -4,6 +4,7 @@ import os
 from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import botocore.loaders
@@ -14,6 +15,7 @@ from config.node import use_packaged_node
 from tests.assembly import Assembly, every_environment
 
 ROOT = Path(__file__).parent.parent
+LOCAL = "tests/local/"
 
 COSTLY_FIXTURES = {
     # What takes seconds to make, and the marker by which `make test-fast` leaves it out.
@@ -47,15 +49,31 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by the costly things that they ask for, so that nobody has to remember it.
 
-    Where several processes run them, a file's tests stay together, and so do all that share the
-    local cloud.
+    Those that share the local cloud come first: where several processes run them, no process has
+    to wait for the longest part at the end.
     """
+    items.sort(key=lambda item: not item.nodeid.startswith(LOCAL))
     for item in items:
-        shares_cloud = item.path.parent.name == "local"
-        item.add_marker(pytest.mark.xdist_group("local" if shares_cloud else item.path.name))
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in COSTLY_FIXTURES:
                 item.add_marker(COSTLY_FIXTURES[fixture])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a file's tests in one process, and in one process all that share the local cloud.
+
+    Marks of groups would say that too, but pytest-xdist does not see them with pytest 9.2:
+    https://github.com/pytest-dev/pytest-xdist/issues/1386
+    """
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+    scheduling = LoadFileScheduling(config, log)
+    file_of = scheduling._split_scope
+    scheduling._split_scope = lambda test: LOCAL if test.startswith(LOCAL) else file_of(test)
+    return scheduling
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,7 +15,8 @@ from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.specs.problem import Problem, SpecificationError
 from ops.fabric.evidence import Expectation, Verdict, judge
 from ops.fabric.kubectl import ClusterError, Kubectl
-from ops.fabric.nodes import FabricNodes, fabric_nodes
+from ops.fabric.node_job import manifest
+from ops.fabric.nodes import FabricNodes, fabric_nodes, namespace_of
 from ops.fabric.objects import NVIDIA_IMAGE, FabricRun, objects
 from ops.fabric.run import Clock, logs_of
 
@@ -56,10 +57,9 @@ def fabric(
     """Reduce a tensor over nodes, and fail unless its bytes crossed EFA."""
     environment = load(env)
     chosen = fabric_nodes(environment, on, nodes, instance_type)
-    namespaces = environment.eks.cluster.namespaces if environment.eks else ()
     run = FabricRun(
         name=f"fabric-proof-{secrets.token_hex(3)}",
-        namespace=namespace or (namespaces[-1] if namespaces else "default"),
+        namespace=namespace_of(environment, namespace),
         nodes=chosen,
         count=nodes,
         image=_image(image, chosen),
@@ -68,9 +68,7 @@ def fabric(
         deadline_seconds=minutes * 60,
     )
     if show:
-        typer.echo(
-            json.dumps({"apiVersion": "v1", "kind": "List", "items": objects(run)}, indent=2)
-        )
+        typer.echo(manifest(objects(run)))
         return
     expected = Expectation(
         nodes=nodes,

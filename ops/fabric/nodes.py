@@ -68,6 +68,12 @@ def named_nodes(
     return _named(candidates, name)
 
 
+def namespace_of(environment: Environment, name: str | None) -> str:
+    """Return the namespace ``name``; without one, the last of the cluster's namespaces."""
+    namespaces = environment.eks.cluster.namespaces if environment.eks else ()
+    return name or (namespaces[-1] if namespaces else "default")
+
+
 def _candidates(environment: Environment, instance_type: str | None) -> list[FabricNodes]:
     if environment.eks is None:
         raise _refused(

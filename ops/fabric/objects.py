@@ -6,15 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from llm_constructs.specs.instance_type import DeviceKind
-from ops.fabric.nodes import FabricNodes
-from ops.fabric.whole_node import (
-    EFA_ENVIRONMENT,
-    PORT,
-    KubernetesObject,
-    meeting_point,
-    placement,
-    resources,
-)
+from ops.fabric.node_job import NodeJob
+from ops.fabric.whole_node import EFA_ENVIRONMENT, PORT, KubernetesObject
 
 PROGRAM: Final = Path(__file__).parent / "all_reduce.py"
 
@@ -46,14 +39,11 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FabricRun:
+class FabricRun(NodeJob):
     """One run of the proof: ``count`` of ``nodes``, ``mebibytes`` reduced ``iterations`` times."""
 
-    name: str
-    namespace: str
-    nodes: FabricNodes
-    count: int
-    image: str
+    application = "fabric-proof"
+
     mebibytes: int
     iterations: int
     deadline_seconds: int
@@ -61,102 +51,35 @@ class FabricRun:
 
 def objects(run: FabricRun) -> Sequence[KubernetesObject]:
     """Return what the run needs in the cluster, in the order in which it is made."""
-    return (_program(run), meeting_point(_metadata(run), _labels(run)), _job(run))
-
-
-def _metadata(run: FabricRun) -> KubernetesObject:
-    return {
-        "name": run.name,
-        "namespace": run.namespace,
-        "labels": _labels(run),
-    }
-
-
-def _labels(run: FabricRun) -> dict[str, str]:
-    return {"app.kubernetes.io/name": "fabric-proof", "app.kubernetes.io/instance": run.name}
-
-
-def _program(run: FabricRun) -> KubernetesObject:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": _metadata(run),
-        "data": {PROGRAM.name: PROGRAM.read_text(encoding="utf-8")},
-    }
+    return (run.program([PROGRAM]), run.meeting_point(), _job(run))
 
 
 def _job(run: FabricRun) -> KubernetesObject:
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": _metadata(run),
-        "spec": {
-            "completionMode": "Indexed",
-            "completions": run.count,
-            "parallelism": run.count,
+    return run.job(
+        failures={
             # A second try would hide that the first one failed.
             "backoffLimit": 0,
             "activeDeadlineSeconds": run.deadline_seconds,
             # Should nobody be left to delete it.
             "ttlSecondsAfterFinished": 3600,
-            "template": {
-                "metadata": {
-                    "labels": _labels(run),
-                    # Karpenter must not move the pods together while they measure.
-                    "annotations": {"karpenter.sh/do-not-disrupt": "true"},
-                },
-                "spec": _pod(run),
-            },
         },
-    }
-
-
-def _pod(run: FabricRun) -> KubernetesObject:
-    return {
-        "restartPolicy": "Never",
-        "subdomain": run.name,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-        **placement(run.nodes),
-        "containers": [_container(run)],
-        "volumes": [
-            {"name": "program", "configMap": {"name": run.name}},
-            # NCCL talks within a node through shared memory.
-            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}},
-        ],
-    }
+        pod=run.pod(_container(run), shared_memory="8Gi"),
+    )
 
 
 def _container(run: FabricRun) -> KubernetesObject:
-    return {
-        "name": "all-reduce",
-        "image": run.image,
-        "command": ["torchrun"],
-        "args": [
-            f"--nnodes={run.count}",
-            f"--nproc-per-node={run.nodes.row.ranks}",
-            "--node-rank=$(JOB_COMPLETION_INDEX)",
-            f"--master-addr={run.name}-0.{run.name}",
-            f"--master-port={PORT}",
-            f"/program/{PROGRAM.name}",
-        ],
-        "env": [
-            {"name": name, "value": value}
-            for name, value in {
-                **ENVIRONMENT,
-                "FABRIC_BACKEND": BACKENDS[run.nodes.row.device_kind],
-                "FABRIC_MEBIBYTES": str(run.mebibytes),
-                "FABRIC_ITERATIONS": str(run.iterations),
-            }.items()
-        ],
-        "resources": resources(run.nodes, SHARE),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
+    return run.torchrun(
+        "all-reduce",
+        "--node-rank=$(JOB_COMPLETION_INDEX)",
+        f"--master-addr={run.first_pod}",
+        f"--master-port={PORT}",
+        f"/program/{PROGRAM.name}",
+        environment={
+            **ENVIRONMENT,
+            "FABRIC_BACKEND": BACKENDS[run.nodes.row.device_kind],
+            "FABRIC_MEBIBYTES": str(run.mebibytes),
+            "FABRIC_ITERATIONS": str(run.iterations),
         },
-        "volumeMounts": [
-            {"name": "program", "mountPath": "/program", "readOnly": True},
-            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  # The pod's own.
-        ],
-    }
+        share=SHARE,
+        mounts=[{"name": "program", "mountPath": "/program", "readOnly": True}],
+    )

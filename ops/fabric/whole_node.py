@@ -1,4 +1,4 @@
-"""What a pod asks for that takes a node of the fabric whole, and where such pods meet."""
+"""What a pod asks for that takes a node of the fabric whole."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -53,19 +53,3 @@ def resources(nodes: FabricNodes, share: float) -> KubernetesObject:
     }
     requests = {**counted, "cpu": f"{int(allocatable.cpu_millis * share)}m"}
     return {"requests": requests, "limits": counted}
-
-
-def meeting_point(metadata: KubernetesObject, labels: Mapping[str, str]) -> KubernetesObject:
-    """Return a Service that gives each pod with ``labels`` a name."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata,
-        "spec": {
-            "clusterIP": "None",
-            "selector": dict(labels),
-            # Ranks look for the first pod before anything says that it is ready.
-            "publishNotReadyAddresses": True,
-            "ports": [{"name": "rendezvous", "port": PORT}],
-        },
-    }

@@ -1,6 +1,5 @@
 """``python -m ops fine-tune``: write a LoRA fine-tune as Kubernetes objects."""
 
-import json
 import re
 from typing import Annotated, Final
 
@@ -9,7 +8,8 @@ import typer
 from config import Environment
 from config.loading import load
 from llm_constructs.specs.problem import Problems
-from ops.fabric.nodes import FabricNodes, named_nodes
+from ops.fabric.node_job import manifest
+from ops.fabric.nodes import FabricNodes, named_nodes, namespace_of
 from ops.fine_tuning.objects import MOUNT, FineTune, objects
 
 _NAME: Final = re.compile(r"[a-z]([a-z0-9-]{0,48}[a-z0-9])?")
@@ -44,7 +44,6 @@ def fine_tune(
     ranks = nodes * chosen.row.ranks
     size = ranks if batch is None else batch
     _check(environment, chosen, name=name, nodes=nodes, batch=size)
-    namespaces = environment.eks.cluster.namespaces if environment.eks else ()
     options = {
         "checkpoints": f"{MOUNT}/checkpoints/{name}",
         "dataset": dataset,
@@ -55,13 +54,13 @@ def fine_tune(
     }
     job = FineTune(
         name=name,
-        namespace=namespace or (namespaces[-1] if namespaces else "default"),
+        namespace=namespace_of(environment, namespace),
         nodes=chosen,
         count=nodes,
         image=image,
         options=[f"--{key}={value}" for key, value in options.items()],
     )
-    typer.echo(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects(job)}, indent=2))
+    typer.echo(manifest(objects(job)))
 
 
 def _check(

@@ -5,15 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ops.fabric.nodes import FabricNodes
-from ops.fabric.whole_node import (
-    EFA_ENVIRONMENT,
-    PORT,
-    KubernetesObject,
-    meeting_point,
-    placement,
-    resources,
-)
+from ops.fabric.node_job import NodeJob
+from ops.fabric.whole_node import EFA_ENVIRONMENT, PORT, KubernetesObject
 
 PROGRAM: Final = Path(__file__).parents[2] / "jobs" / "fine_tuning"
 
@@ -46,48 +39,27 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTune:
+class FineTune(NodeJob):
     """One fine-tune, called ``name``, on ``count`` of ``nodes``, with the program's ``options``."""
 
-    name: str
-    namespace: str
-    nodes: FabricNodes
-    count: int
-    image: str
+    application = "fine-tuning"
+
     options: Sequence[str]
 
 
 def objects(job: FineTune) -> Sequence[KubernetesObject]:
     """Return what the fine-tune needs in the cluster, in the order in which it is made."""
-    return (_program(job), meeting_point(_metadata(job), _labels(job)), _job(job))
-
-
-def _metadata(job: FineTune) -> KubernetesObject:
-    return {"name": job.name, "namespace": job.namespace, "labels": _labels(job)}
-
-
-def _labels(job: FineTune) -> dict[str, str]:
-    return {"app.kubernetes.io/name": "fine-tuning", "app.kubernetes.io/instance": job.name}
-
-
-def _program(job: FineTune) -> KubernetesObject:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": _metadata(job),
-        "data": {file.name: file.read_text(encoding="utf-8") for file in PROGRAM.glob("*.py")},
-    }
+    return (job.program(PROGRAM.glob("*.py")), job.meeting_point(), _job(job))
 
 
 def _job(job: FineTune) -> KubernetesObject:
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": _metadata(job),
-        "spec": {
-            "completionMode": "Indexed",
-            "completions": job.count,
-            "parallelism": job.count,
+    pod = job.pod(
+        _container(job),
+        shared_memory="64Gi",
+        volumes=[{"name": "files", "persistentVolumeClaim": {"claimName": CLAIM}}],
+    )
+    return job.job(
+        failures={
             "backoffLimit": POD_FAILURES,
             # A pod that is still there may hold the name and the devices that its successor needs.
             "podReplacementPolicy": "Failed",
@@ -99,63 +71,26 @@ def _job(job: FineTune) -> KubernetesObject:
                     }
                 ]
             },
-            "template": {
-                "metadata": {
-                    "labels": _labels(job),
-                    # Karpenter must not move pods together whose neighbours wait for them.
-                    "annotations": {"karpenter.sh/do-not-disrupt": "true"},
-                },
-                "spec": _pod(job),
-            },
         },
-    }
-
-
-def _pod(job: FineTune) -> KubernetesObject:
-    return {
-        "restartPolicy": "Never",
-        "subdomain": job.name,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-        **placement(job.nodes),
-        "containers": [_container(job)],
-        "volumes": [
-            {"name": "program", "configMap": {"name": job.name}},
-            {"name": "files", "persistentVolumeClaim": {"claimName": CLAIM}},
-            # NCCL talks within a node through shared memory.
-            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "64Gi"}},
-        ],
-    }
+        pod={**pod, "terminationGracePeriodSeconds": GRACE_SECONDS},
+    )
 
 
 def _container(job: FineTune) -> KubernetesObject:
-    return {
-        "name": "fine-tuning",
-        "image": job.image,
-        "command": ["torchrun"],
-        "args": [
-            f"--nnodes={job.count}",
-            f"--nproc-per-node={job.nodes.row.ranks}",
-            "--rdzv-backend=c10d",
-            f"--rdzv-endpoint={job.name}-0.{job.name}:{PORT}",
-            f"--rdzv-id={job.name}",
-            f"--max-restarts={WORKER_RESTARTS}",
-            "-m",
-            "fine_tuning",
-            "train",
-            *job.options,
-        ],
-        "env": [{"name": name, "value": value} for name, value in ENVIRONMENT.items()],
-        "resources": resources(job.nodes, SHARE),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [
+    return job.torchrun(
+        "fine-tuning",
+        "--rdzv-backend=c10d",
+        f"--rdzv-endpoint={job.first_pod}:{PORT}",
+        f"--rdzv-id={job.name}",
+        f"--max-restarts={WORKER_RESTARTS}",
+        "-m",
+        "fine_tuning",
+        "train",
+        *job.options,
+        environment=ENVIRONMENT,
+        share=SHARE,
+        mounts=[
             {"name": "program", "mountPath": f"/program/{PROGRAM.name}", "readOnly": True},
             {"name": "files", "mountPath": MOUNT},
-            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  # The pod's own.
         ],
-    }
+    )

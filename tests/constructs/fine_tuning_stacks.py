@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import aws_cdk as cdk
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 
 from llm_constructs.data_lake import DataLake
@@ -14,6 +13,7 @@ from llm_constructs.specs.fine_tuning import (
     FineTuning,
     SageMakerFineTuning,
 )
+from tests.constructs.existing_vpc import existing_vpc
 from tests.constructs.synthesis import Template
 
 BEDROCK = BedrockFineTuning(
@@ -34,15 +34,6 @@ UNATTENDED = FineTuning(bedrock=BEDROCK, sagemaker=SAGEMAKER)
 
 
 def pipelines(stack: cdk.Stack, fine_tuning: FineTuning = APPROVED) -> FineTuningPipelines:
-    vpc = ec2.Vpc.from_vpc_attributes(
-        stack,
-        "Vpc",
-        vpc_id="vpc-0123456789abcdef0",
-        vpc_cidr_block="10.0.0.0/16",
-        availability_zones=["us-east-2a", "us-east-2b"],
-        private_subnet_ids=["subnet-0000000a", "subnet-0000000b"],
-        private_subnet_route_table_ids=["rtb-private-a", "rtb-private-b"],
-    )
     return FineTuningPipelines(
         stack,
         "FineTuning",
@@ -53,7 +44,7 @@ def pipelines(stack: cdk.Stack, fine_tuning: FineTuning = APPROVED) -> FineTunin
             lambda_bucket(stack), "fine-tuning.zip", object_version="1"
         ),
         lake=DataLake(stack, "Lake"),
-        vpc=vpc,
+        vpc=existing_vpc(stack),
     )
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 import typer.main
-from aws_cdk import aws_ec2 as ec2
 
 from curation.cli import app
 from curation.publication import MANIFEST
@@ -21,6 +20,7 @@ from llm_constructs.curation_jobs import Stage
 from llm_constructs.curation_pipeline import CurationPipeline
 from llm_constructs.data_lake import DataLake
 from llm_constructs.specs.curation import Curation, CurationSchedule, GpuDeduplication
+from tests.constructs.existing_vpc import existing_vpc
 from tests.constructs.rule_packs import lint_findings, open_findings
 from tests.constructs.synthesis import Template, synthesised
 from tests.constructs.test_curation_spec import GPU, SMALLEST
@@ -37,22 +37,13 @@ EVERYTHING = Curation(
 
 
 def pipeline(stack: cdk.Stack, curation: Curation | None = None) -> CurationPipeline:
-    vpc = ec2.Vpc.from_vpc_attributes(
-        stack,
-        "Vpc",
-        vpc_id="vpc-0123456789abcdef0",
-        vpc_cidr_block="10.0.0.0/16",
-        availability_zones=["us-east-2a", "us-east-2b"],
-        private_subnet_ids=["subnet-0000000a", "subnet-0000000b"],
-        private_subnet_route_table_ids=["rtb-private-a", "rtb-private-b"],
-    )
     return CurationPipeline(
         stack,
         "Curation",
         curation=curation or Curation(**SMALLEST),
         name="test",
         lake=DataLake(stack, "Lake"),
-        vpc=vpc,
+        vpc=existing_vpc(stack),
     )
 
 

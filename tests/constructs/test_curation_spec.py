@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curation.rules import Rules
 from llm_constructs.specs.curation import Curation, CurationSchedule, GpuDeduplication, JobSize
@@ -28,6 +30,34 @@ def test_the_rules_are_those_of_the_job() -> None:
     assert {name: (kind, str(default)) for name, (kind, default) in ours.items()} == {
         name: (kind, str(default)) for name, (kind, default) in its.items()
     }
+
+
+def test_personal_data_can_be_treated_as_the_job_treats_it() -> None:
+    ours, its = CurationRules().personal_data, Rules().personal_data
+    assert [*type(ours)] == [*type(its)]
+
+
+NUMBERS = st.one_of(st.sampled_from([-1, 0, 1, 2]), st.integers(0, 200))
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            it.name: st.floats(-1, 2) if isinstance(it.default, float) else NUMBERS
+            for it in dataclasses.fields(Rules)
+            if isinstance(it.default, int | float)
+        },
+    )
+)
+def test_rules_that_an_environment_may_have_are_none_that_the_job_refuses(
+    change: dict[str, Any],
+) -> None:
+    try:
+        rules = CurationRules(**change)
+    except SpecificationError:
+        return
+    assert Rules.from_json(rules.as_json()).as_dict() == json.loads(rules.as_json())
 
 
 def test_the_job_reads_what_the_rules_say() -> None:

@@ -10,7 +10,6 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_route53 as route53
@@ -41,6 +40,7 @@ from llm_constructs.specs.problem import SpecificationError
 from llm_constructs.specs.residency import Residency
 from stacks.checks import add_checks
 from stacks.gateway import APPLICATION, AUTHORIZER, CACHE
+from tests.constructs.existing_vpc import existing_vpc
 from tests.constructs.synthesis import ENVIRONMENT, Template, app, synthesised
 
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -74,14 +74,7 @@ def construct(stack: cdk.Stack, *, with_domain: bool = False, **settings: Any) -
             application=lambda_.Code.from_asset(str(build(APPLICATION, CACHE))),
             authorizer=lambda_.Code.from_asset(str(build(AUTHORIZER, CACHE))),
         ),
-        vpc=ec2.Vpc.from_vpc_attributes(
-            stack,
-            "Vpc",
-            vpc_id="vpc-0123456789abcdef0",
-            vpc_cidr_block="10.0.0.0/16",
-            availability_zones=["us-east-2a", "us-east-2b"],
-            private_subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
-        ),
+        vpc=existing_vpc(stack),
         domain=domain,
     )
 

@@ -31,6 +31,7 @@ from llm_constructs.gateway_service import LONGEST_CALL, PORT, GatewayService
 from llm_constructs.specs.gateway_service import FARGATE_MEMORY_MIB, ServiceCapacity
 from llm_constructs.specs.observability import Audience
 from llm_constructs.specs.problem import SpecificationError
+from tests.constructs.existing_vpc import existing_vpc
 from tests.constructs.rule_packs import lint_findings, open_findings
 from tests.constructs.synthesis import ENVIRONMENT as STACK_ENVIRONMENT
 from tests.constructs.synthesis import Template, app, synthesised
@@ -51,14 +52,8 @@ ENVIRONMENT = {
 
 
 def gateway(stack: cdk.Stack, **options: Any) -> GatewayService:
-    vpc = ec2.Vpc.from_vpc_attributes(
+    vpc = existing_vpc(
         stack,
-        "Vpc",
-        vpc_id="vpc-0123456789abcdef0",
-        vpc_cidr_block="10.0.0.0/16",
-        availability_zones=["us-east-2a", "us-east-2b"],
-        private_subnet_ids=["subnet-0000000a", "subnet-0000000b"],
-        private_subnet_route_table_ids=["rtb-private-a", "rtb-private-b"],
         public_subnet_ids=["subnet-0000000c", "subnet-0000000d"],
         public_subnet_route_table_ids=["rtb-public", "rtb-public"],
     )

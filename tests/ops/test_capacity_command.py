@@ -12,7 +12,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,17 +35,6 @@ WEEK = ("--count", "4", "--hours", "168", "--env", "prod", "--earliest", "2027-0
 TRN2 = ("--instance-type", "trn2.48xlarge", *WEEK)
 P5EN = ("--instance-type", "p5en.48xlarge", *WEEK)
 ARN = "arn:aws:sagemaker:us-east-2:333333333333:training-plan/next-run"
-
-
-@pytest.fixture(scope="module")
-def loopback() -> Iterator[AwsOnLoopback]:
-    with AwsOnLoopback() as aws, pytest.MonkeyPatch.context() as patch:
-        for name, value in aws.environment.items():
-            patch.setenv(name, value)
-        # A session of its own for each command would read EC2's large model anew.
-        session = boto3.Session()
-        patch.setattr(boto3, "Session", lambda: session)
-        yield aws
 
 
 @pytest.fixture

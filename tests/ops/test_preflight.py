@@ -40,17 +40,6 @@ BY_TITLE = {check.title: check for check in CHECKS}
 
 
 @pytest.fixture(scope="module")
-def loopback() -> Iterator[AwsOnLoopback]:
-    with AwsOnLoopback() as aws, pytest.MonkeyPatch.context() as patch:
-        for name, value in aws.environment.items():
-            patch.setenv(name, value)
-        # A session of its own for each command would read EC2's large model anew.
-        session = boto3.Session()
-        patch.setattr(boto3, "Session", lambda: session)
-        yield aws
-
-
-@pytest.fixture(scope="module")
 def account(loopback: AwsOnLoopback) -> Account:
     """Clients take longest, so all tests share them."""
     return Account(REGION)

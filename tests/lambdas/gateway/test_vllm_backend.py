@@ -3,7 +3,8 @@
 import json
 import socket
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,20 +97,30 @@ def unused_port() -> int:
         return port
 
 
-@pytest.fixture(scope="module")
-def module_served(emulator: Emulator) -> Iterator[Served]:
+@contextmanager
+def serving(emulator: Emulator, settings: Mapping[str, str]) -> Iterator[Served]:
+    """Run a gateway with ``settings`` before Bedrock and a model server."""
     with FakeVllm(SERVED, KEY) as vllm, FakeBedrock() as bedrock:
         secret = emulator.make_secret(KEY)
         models = catalogue(vllm.base_url, f"http://127.0.0.1:{unused_port()}/v1")
         variables = {
             "GATEWAY_MODELS": json.dumps(models),
             "GATEWAY_SERVER_KEYS": f"{SERVED}={secret}",
-            "GATEWAY_HEARTBEAT_SECONDS": "0.05",
-            "GATEWAY_FIRST_EVENT_SECONDS": "0.2",
-            "GATEWAY_DEADLINE_SECONDS": "20",
+            **settings,
         }
         with running_gateway(emulator, bedrock, variables) as gateway:
             yield Served(gateway, vllm, emulator, secret)
+
+
+@pytest.fixture(scope="module")
+def module_served(emulator: Emulator) -> Iterator[Served]:
+    settings = {
+        "GATEWAY_HEARTBEAT_SECONDS": "0.05",
+        "GATEWAY_FIRST_EVENT_SECONDS": "0.2",
+        "GATEWAY_DEADLINE_SECONDS": "20",
+    }
+    with serving(emulator, settings) as served:
+        yield served
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Bedrock's guardrail, applied by the gateway around a call that Bedrock never sees."""
 
-import json
 from collections.abc import Iterator
 
 import openai
@@ -8,26 +7,17 @@ import pytest
 
 from ops.fake_bedrock.reply import Reply
 from ops.fake_bedrock.reply import text_steps as bedrock_steps
-from ops.fake_bedrock.server import FakeBedrock
-from tests.fake_vllm import Answer, FakeVllm, Step, text_steps
-from tests.lambdas.gateway.stack import running_gateway
+from tests.fake_vllm import Answer, Step, text_steps
 from tests.lambdas.gateway.test_chat import WEATHER, hello
-from tests.lambdas.gateway.test_vllm_backend import KEY, SERVED, Served, catalogue
+from tests.lambdas.gateway.test_vllm_backend import Served, serving
 from tests.lambdas.governance.emulator import Emulator
 
 
 @pytest.fixture(scope="module")
 def module_guarded(emulator: Emulator) -> Iterator[Served]:
-    with FakeVllm(SERVED, KEY) as vllm, FakeBedrock() as bedrock:
-        secret = emulator.make_secret(KEY)
-        variables = {
-            "GATEWAY_MODELS": json.dumps(catalogue(vllm.base_url, vllm.base_url)),
-            "GATEWAY_SERVER_KEYS": f"{SERVED}={secret}",
-            "GATEWAY_GUARDRAIL_ID": "abc123",
-            "GATEWAY_GUARDRAIL_VERSION": "7",
-        }
-        with running_gateway(emulator, bedrock, variables) as gateway:
-            yield Served(gateway, vllm, emulator, secret)
+    guardrail = {"GATEWAY_GUARDRAIL_ID": "abc123", "GATEWAY_GUARDRAIL_VERSION": "7"}
+    with serving(emulator, guardrail) as served:
+        yield served
 
 
 @pytest.fixture
