@@ -19,7 +19,7 @@ from gateway.governance.versioned_secret import VersionedSecret
 from ops.fake_bedrock.server import FakeBedrock
 from ops.local.cloud import EMULATOR, LocalCloud
 from ops.synthesis import CLI
-from tests.local.stacks import Stacks
+from tests.local.probe_stack import ProbeStack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -137,8 +137,8 @@ def local_cloud(
 
 
 @pytest.fixture
-def stacks(local_cloud: Deployment) -> Iterator[Stacks]:
+def probe(local_cloud: Deployment) -> Iterator[ProbeStack]:
     """A stack of the test's own, which is deleted at its end."""
-    made = Stacks(local_cloud.client("cloudformation"))
+    made = ProbeStack(local_cloud.client("cloudformation"))
     yield made
     made.delete()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.local.conftest import Deployment
-from tests.local.stacks import Stacks
+from tests.local.probe_stack import ProbeStack
 
 FILE_SYSTEM: dict[str, Any] = {
     "Type": "AWS::FSx::FileSystem",
@@ -37,52 +37,52 @@ def changed(resource: dict[str, Any], **properties: Any) -> dict[str, Any]:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_properties_that_the_schema_refuses_fail_the_deployment(
-    stacks: Stacks, resource: dict[str, Any], reason: str
+    probe: ProbeStack, resource: dict[str, Any], reason: str
 ) -> None:
-    assert stacks.create(resource) == "ROLLBACK_COMPLETE"
-    assert reason in stacks.reasons
+    assert probe.create(resource) == "ROLLBACK_COMPLETE"
+    assert reason in probe.reasons
 
 
-def test_a_type_that_does_not_exist_is_refused_at_once(stacks: Stacks) -> None:
+def test_a_type_that_does_not_exist_is_refused_at_once(probe: ProbeStack) -> None:
     from botocore.exceptions import ClientError
 
     with pytest.raises(ClientError, match="Unrecognized resource types"):
-        stacks.create({**FILE_SYSTEM, "Type": "AWS::FSx::FileSistem"})
+        probe.create({**FILE_SYSTEM, "Type": "AWS::FSx::FileSistem"})
 
 
-def test_a_create_only_property_replaces_what_nothing_emulates(stacks: Stacks) -> None:
-    assert stacks.create(FILE_SYSTEM) == "CREATE_COMPLETE"
-    first = stacks.physical_id
+def test_a_create_only_property_replaces_what_nothing_emulates(probe: ProbeStack) -> None:
+    assert probe.create(FILE_SYSTEM) == "CREATE_COMPLETE"
+    first = probe.physical_id
     assert first.startswith("fs-")
 
-    assert stacks.update(changed(FILE_SYSTEM, StorageCapacity=2400)) == "UPDATE_COMPLETE"
-    assert stacks.physical_id == first
+    assert probe.update(changed(FILE_SYSTEM, StorageCapacity=2400)) == "UPDATE_COMPLETE"
+    assert probe.physical_id == first
 
-    assert stacks.update(changed(FILE_SYSTEM, SubnetIds=["subnet-2"])) == "UPDATE_COMPLETE"
-    assert stacks.physical_id != first
+    assert probe.update(changed(FILE_SYSTEM, SubnetIds=["subnet-2"])) == "UPDATE_COMPLETE"
+    assert probe.physical_id != first
 
 
-def test_an_update_is_checked_too(stacks: Stacks) -> None:
-    assert stacks.create(FILE_SYSTEM) == "CREATE_COMPLETE"
-    assert stacks.update(changed(FILE_SYSTEM, Lustre={})) == "UPDATE_ROLLBACK_COMPLETE"
-    assert "'Lustre' was unexpected" in stacks.reasons
+def test_an_update_is_checked_too(probe: ProbeStack) -> None:
+    assert probe.create(FILE_SYSTEM) == "CREATE_COMPLETE"
+    assert probe.update(changed(FILE_SYSTEM, Lustre={})) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "'Lustre' was unexpected" in probe.reasons
 
 
 def test_a_weak_reference_reads_another_stacks_output(
-    local_cloud: Deployment, stacks: Stacks
+    local_cloud: Deployment, probe: ProbeStack
 ) -> None:
     name = "DirectoryTable"
     reference = {"StackName": "llm-local-gateway", "Region": "us-west-2", "OutputName": name}
-    state = stacks.create(FILE_SYSTEM, Found={"Fn::GetStackOutput": reference})
+    state = probe.create(FILE_SYSTEM, Found={"Fn::GetStackOutput": reference})
     assert state == "CREATE_COMPLETE"
-    assert stacks.outputs == {"Found": local_cloud.cloud.output("gateway", name)}
+    assert probe.outputs == {"Found": local_cloud.cloud.output("gateway", name)}
 
 
-def test_a_weak_reference_to_nothing_fails(stacks: Stacks) -> None:
+def test_a_weak_reference_to_nothing_fails(probe: ProbeStack) -> None:
     reference = {"StackName": "llm-local-gateway", "OutputName": "Nothing"}
     tags = [{"Key": "table", "Value": {"Fn::GetStackOutput": reference}}]
-    assert stacks.create(changed(FILE_SYSTEM, Tags=tags)) == "ROLLBACK_COMPLETE"
-    assert "The stack llm-local-gateway has no output Nothing." in stacks.reasons
+    assert probe.create(changed(FILE_SYSTEM, Tags=tags)) == "ROLLBACK_COMPLETE"
+    assert "The stack llm-local-gateway has no output Nothing." in probe.reasons
 
 
 def test_the_custom_resource_emptied_the_default_security_group(local_cloud: Deployment) -> None:

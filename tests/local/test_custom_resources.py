@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from ops.fake_bedrock.server import FakeBedrock
 from tests.local.conftest import EARLIER_LOGGING, EARLIER_MODE, Deployment
-from tests.local.stacks import Stacks
+from tests.local.probe_stack import ProbeStack
 
 GATEWAY = "llm-local-gateway"
 RECORDS = "/llm-constructs/bedrock"
@@ -77,7 +77,7 @@ def test_the_framework_handed_the_event_to_the_function(local_cloud: Deployment)
 
 
 def test_a_second_stack_is_refused_and_told_who_has_the_setting(
-    local_cloud: Deployment, bedrock: FakeBedrock, stacks: Stacks
+    local_cloud: Deployment, bedrock: FakeBedrock, probe: ProbeStack
 ) -> None:
     functions = physical_ids(local_cloud, "AWS::Lambda::Function")
     (framework,) = [
@@ -91,10 +91,10 @@ def test_a_second_stack_is_refused_and_told_who_has_the_setting(
         "Configuration": json.dumps({"mode": "default"}),
     }
 
-    state = stacks.create({"Type": "Custom::BedrockSetting", "Properties": properties})
+    state = probe.create({"Type": "Custom::BedrockSetting", "Properties": properties})
 
     assert state == "ROLLBACK_COMPLETE"
-    assert "it is managed by DataRetentionSetting" in stacks.reasons
+    assert "it is managed by DataRetentionSetting" in probe.reasons
     assert bedrock.account.mode == "none"
 
 
@@ -153,11 +153,11 @@ def user(deployment: Deployment, action: str) -> Iterator[Any]:
 
 
 def test_a_function_that_breaks_down_fails_its_resource_at_once(
-    stacks: Stacks, broken_function: str
+    probe: ProbeStack, broken_function: str
 ) -> None:
     resource = {"Type": "Custom::Probe", "Properties": {"ServiceToken": broken_function}}
-    assert stacks.create(resource) == "ROLLBACK_COMPLETE"
-    assert "The client is missing." in stacks.reasons
+    assert probe.create(resource) == "ROLLBACK_COMPLETE"
+    assert "The client is missing." in probe.reasons
 
 
 @pytest.fixture

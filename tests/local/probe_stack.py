@@ -1,4 +1,4 @@
-"""Stacks beside those of the environment, of a test's own."""
+"""A stack beside those of the environment, of a test's own."""
 
 import json
 from typing import Any
@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 
-class Stacks:
-    """Stacks of one resource, made as CloudFormation's own clients make them."""
+class ProbeStack:
+    """A stack of one resource, made as CloudFormation's own clients make one."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
