@@ -80,9 +80,13 @@ def text(value: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Any]:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> TeamEnvironment:
+    return TeamEnvironment(ENVIRONMENT, tmp_path_factory.mktemp("environment"))
+
+
+@pytest.fixture(scope="module")
+def objects(environment: TeamEnvironment) -> dict[tuple[str, str], Any]:
     """The objects by kind and name, of an environment that synthesises without a finding."""
-    environment = TeamEnvironment(ENVIRONMENT, tmp_path_factory.mktemp("environment"))
     assert environment.findings == []
     template = environment.template("serving")
     made = [
@@ -96,6 +100,18 @@ def test_every_object_is_what_its_schema_says(objects: dict[tuple[str, str], Any
     assert len(objects) > 10
     for made in objects.values():
         judge(made)
+
+
+def test_a_model_that_begins_to_spread_over_nodes_leaves_no_deployment_behind(
+    environment: TeamEnvironment,
+) -> None:
+    """What is applied under the id of something else would leave that in the cluster."""
+    ids = {
+        made.kind: made.logical_id.removeprefix("Models")
+        for made in environment.contents.of_kind("Deployment", "LeaderWorkerSet")
+    }
+    assert ids["Deployment"].startswith("LlamaWorkload")
+    assert ids["LeaderWorkerSet"].startswith("DeepseekGroup")
 
 
 def test_a_copy_over_nodes_runs_on_the_reserved_group_and_fills_it(
