@@ -1,44 +1,17 @@
 """Every query of Prometheus, in templates and in runbooks, is one, and asks for what there is."""
 
-import json
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import promql_parser
 import pytest
 
 from ops.kubernetes.contents import clusters
 from tests.assembly import Assembly
+from tests.scraped_metrics import exposed, metrics_of, rules_of
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"```promql\n(.*?)```", re.DOTALL)
-
-
-def exposed() -> set[str]:
-    text = Path(__file__).with_name("scraped_metrics.toml").read_text(encoding="utf-8")
-    return {
-        metric for rows in tomllib.loads(text).values() for row in rows for metric in row["metrics"]
-    }
-
-
-def metrics_of(query: str) -> set[str]:
-    """Return the metrics that a query selects; raises ValueError for one that is none."""
-    found: set[str] = set()
-    left: list[Any] = [promql_parser.parse(query)]
-    while left:
-        part = left.pop()
-        if isinstance(part, promql_parser.VectorSelector):
-            found.add(str(part.name))
-        elif isinstance(part, promql_parser.MatrixSelector):
-            found.add(str(part.vector_selector.name))
-        else:
-            for name in ("lhs", "rhs", "expr"):
-                left += [getattr(part, name)] if hasattr(part, name) else []
-            left += getattr(part, "args", [])
-    return found
 
 
 def of_runbooks() -> list[tuple[str, str]]:
@@ -53,11 +26,8 @@ def of_runbooks() -> list[tuple[str, str]]:
 
 def of_alerts(assembly: Assembly) -> Iterator[tuple[str, str]]:
     for stack, template in assembly.templates.items():
-        for resource in template["Resources"].values():
-            if resource["Type"] == "AWS::APS::RuleGroupsNamespace":
-                for group in json.loads(resource["Properties"]["Data"])["groups"]:
-                    for rule in group["rules"]:
-                        yield f"{stack} {rule['alert']}", rule["expr"]
+        for rule in rules_of(template):
+            yield f"{stack} {rule['alert']}", rule["expr"]
 
 
 def of_triggers(assembly: Assembly) -> Iterator[tuple[str, str]]:

@@ -32,6 +32,7 @@ from tests.faults.cut_out import Template, cut_out
 from tests.faults.fault import Fault, FileFault, ObjectFault, TemplateFault
 from tests.faults.synthesis import reported
 from tests.named_metrics import metrics_of_alarm
+from tests.scraped_metrics import exposed, metrics_of, rules_of
 
 LAYERS = (
     "configuration",
@@ -136,6 +137,7 @@ def _policies(template: Template, stack: Any) -> Iterator[str]:
 
 
 def _named(template: Template, known: frozenset[Any]) -> Iterator[str]:
+    yield from _asked(template)
     for resource in template["Resources"].values():
         if resource["Type"] != "AWS::CloudWatch::Alarm":
             continue
@@ -145,6 +147,16 @@ def _named(template: Template, known: frozenset[Any]) -> Iterator[str]:
         for page in re.findall(r"runbooks/([\w-]+)\.md", described):
             if not (RUNBOOKS / f"{page}.md").exists():
                 yield "test_observability_stack"
+
+
+def _asked(template: Template) -> Iterator[str]:
+    for rule in rules_of(template):
+        try:
+            selected = metrics_of(rule["expr"])
+        except ValueError:
+            selected = set()
+        if not selected or not selected <= exposed():
+            yield "test_promql"
 
 
 def caught_in_objects(

@@ -53,7 +53,7 @@ _MEANING: Final = {
     "policies": ("AWS's list of actions, resources and keys", "make lint-templates"),
     "objects": ("schemas, references and places of all objects", "python -m ops kubernetes"),
     "changes": ("what an update would do to data", "make diff"),
-    "tests": ("metrics and runbooks that alarms name", "make test"),
+    "tests": ("metrics and runbooks that alarms name, and queries of alerts", "make test"),
 }
 
 Row = tuple[Fault, Caught]

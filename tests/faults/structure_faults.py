@@ -7,6 +7,12 @@ from tests.faults.fault import DROPPED, TemplateFault
 SAME_PLACE = {"type": "text", "x": 0, "y": 0, "width": 24, "height": 2}
 TEXT = {"properties": {"markdown": "x"}}
 
+
+def _alert(expression: str) -> str:
+    rule = {"alert": "Planted", "expr": expression, "for": "5m"}
+    return json.dumps({"groups": [{"name": "serving", "rules": [rule]}]})
+
+
 STRUCTURE_FAULTS = (
     TemplateFault(
         name="a value that is none of an enumeration's",
@@ -202,6 +208,22 @@ STRUCTURE_FAULTS = (
         path=("Properties", "Timeout"),
         value=960,
         prefix="GatewayAuthorizer",
+    ),
+    TemplateFault(
+        name="an alert on a metric that nobody exposes",
+        why="It never rings.",
+        stack="llm-prod-serving",
+        kind="AWS::APS::RuleGroupsNamespace",
+        path=("Properties", "Data"),
+        value=_alert("sum(vllm:requests_in_line) > 4"),
+    ),
+    TemplateFault(
+        name="an alert whose expression is no query",
+        why="The workspace refuses the rules, and the deployment fails.",
+        stack="llm-prod-serving",
+        kind="AWS::APS::RuleGroupsNamespace",
+        path=("Properties", "Data"),
+        value=_alert("sum(rate(vllm:num_preemptions_total[5m]) > 4"),
     ),
     TemplateFault(
         name="an alarm on a metric that nobody emits",

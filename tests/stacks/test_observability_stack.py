@@ -14,6 +14,7 @@ from stacks.platform import build_app
 from tests.assembly import Assembly
 from tests.constructs.synthesis import Template
 from tests.minimal_environment import MINIMAL, loaded
+from tests.scraped_metrics import rules_of
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -108,14 +109,7 @@ def test_every_alarm_has_a_runbook_that_exists(assembly: Assembly) -> None:
         for resource in body["Resources"].values()
         if resource["Type"] == "AWS::CloudWatch::Alarm"
     ]
-    ruled = [
-        rule
-        for body in assembly.templates.values()
-        for resource in body["Resources"].values()
-        if resource["Type"] == "AWS::APS::RuleGroupsNamespace"
-        for group in json.loads(resource["Properties"]["Data"])["groups"]
-        for rule in group["rules"]
-    ]
+    ruled = [rule for body in assembly.templates.values() for rule in rules_of(body)]
     assert len(described) > 50
     assert len(ruled) > 10
     assert len(made) == len(described) + len(ruled)
