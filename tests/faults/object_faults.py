@@ -39,6 +39,13 @@ def _no_associations(contents: ClusterContents) -> ClusterContents:
     return replace(contents, associations=frozenset())
 
 
+def _no_mountpoint(contents: ClusterContents) -> ClusterContents:
+    left = [addon for addon in contents.addons if addon[0] != "aws-mountpoint-s3-csi-driver"]
+    # With its role, so that nothing is wrong but the volumes.
+    gone = ("kube-system", "s3-csi-driver-sa")
+    return replace(contents, addons=tuple(left), associations=contents.associations - {gone})
+
+
 def _other_target(body: Any) -> None:
     body["spec"]["scaleTargetRef"]["name"] = "nobody"
 
@@ -102,6 +109,13 @@ OBJECT_FAULTS = (
         environment="prod",
         kind="",
         change=_no_associations,
+    ),
+    ObjectFault(
+        name="volumes whose driver no add-on installs",
+        why="Pods that mount them never start.",
+        environment="prod",
+        kind="",
+        change=_no_mountpoint,
     ),
     ObjectFault(
         name="a service whose selector matches no pod",
