@@ -3,6 +3,7 @@
 KUBERNETES_CRDS must name the folder of CRDs, for some objects are judged by those alone.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ ROOT = Path(__file__).parents[2]
 
 def main() -> None:
     """Judge every mistake, which takes about a minute, and write the page."""
+    if "KUBERNETES_CRDS" not in os.environ:
+        raise SystemExit("KUBERNETES_CRDS is not set. Name the folder of CRDs (docs/eks.md).")
     # The source roots, which pytest adds by itself (docs/adr/0002).
     sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "lambdas")]
     from tests.assembly import every_environment
