@@ -12,6 +12,7 @@ from constructs import Construct
 
 from llm_constructs.bedrock_setting import BedrockSetting
 from llm_constructs.encryption import CustomerKey
+from llm_constructs.log_protection import masked_secrets
 from llm_constructs.log_retention import retention_of
 from llm_constructs.private_bucket import AccessLogsBucket, NotReplicated, PrivateBucket
 from llm_constructs.service_role import ServiceRole
@@ -156,6 +157,8 @@ class InvocationLogging(Construct):
             "LogGroup",
             encryption_key=self.key,
             retention=retention_of(self._spec.retention_days),
+            # Whoever may `logs:Unmask` reads it as it was written.
+            data_protection_policy=masked_secrets(),
             removal_policy=self._removal_policy,
         )
 
