@@ -61,15 +61,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="What the cluster costs.")
     parser.add_argument("-n", dest="runs", type=int, default=5, help="triples of runs")
     parser.add_argument("--env", default="staging")
+    parser.add_argument(
+        "--engine", choices=("on", "off"), default="off", help="CloudFormation's rules, as in synth"
+    )
     parser.add_argument("--assert", dest="strict", action="store_true", help="1 where one misses")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cluster-benchmark-") as name:
         folder = Path(name)
-        part = _part(folder, arguments.env, arguments.runs)
+        part = _part(folder, arguments.env, arguments.engine, arguments.runs)
         objects = _objects(folder)
     report = {
         "benchmark": "cluster",
         "environment": arguments.env,
+        "engine": arguments.engine,
         "runs": arguments.runs,
         "units": {
             "part_over_floor": "CPU seconds of the part / of an app without stacks, median",
@@ -84,7 +88,7 @@ def main() -> int:
     return 1 if missed and arguments.strict else 0
 
 
-def _part(folder: Path, environment: str, runs: int) -> dict[str, Any]:
+def _part(folder: Path, environment: str, engine: str, runs: int) -> dict[str, Any]:
     script = folder / "part.py"
     script.write_text(
         PART_APP.format(root=str(ROOT), constructs=str(ROOT / "constructs")), encoding="utf-8"
@@ -96,7 +100,11 @@ def _part(folder: Path, environment: str, runs: int) -> dict[str, Any]:
         "without": App(script, (environment, *PART)),
         "whole": App(script, (environment,)),
     }
-    settings = {**os.environ, "CDK_VALIDATION": "false"}
+    # Without bytecode each run would compile everything anew, and the empty app most of all.
+    ignored = {"CDK_VALIDATION", "PYTHONDONTWRITEBYTECODE"}
+    settings = {key: value for key, value in os.environ.items() if key not in ignored}
+    if engine == "off":
+        settings["CDK_VALIDATION"] = "false"
     settings["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
     if node := packaged_node():
         settings.setdefault("JSII_NODE", str(node))
