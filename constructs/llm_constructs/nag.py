@@ -8,7 +8,8 @@ match into exact acknowledgements, so that the CDK's own report lists them with 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -22,7 +23,7 @@ from aws_cdk import (
     PolicyViolation,
     Validations,
 )
-from constructs import IConstruct
+from constructs import IConstruct, Node
 
 if TYPE_CHECKING:
     from cdk_nag import NagPack
@@ -36,7 +37,7 @@ MINIMUM_REASON = 30
 
 @dataclass
 class _Acknowledgement:
-    scope: IConstruct
+    node: Node
     path: str
     rule: str
     reason: str
@@ -70,8 +71,11 @@ def acknowledge(scope: IConstruct, *rules: str, reason: str) -> None:
             f"acknowledge({', '.join(rules)}) = {reason!r}: The reason is too short to convince "
             "an auditor. Say why the finding does not apply here."
         )
-    entries = _acknowledgements.setdefault(scope.node.root, [])
-    entries.extend(_Acknowledgement(scope, scope.node.path, rule, reason) for rule in rules)
+    # Each of the three is a message to Node, and there are hundreds of calls.
+    node = scope.node
+    path = node.path
+    entries = _acknowledgements.setdefault(node.root, [])
+    entries.extend(_Acknowledgement(node, path, rule, reason) for rule in rules)
 
 
 @jsii.implements(IPolicyValidationPlugin)
@@ -84,6 +88,7 @@ class NagPlugin:
     def __init__(self, pack: "NagPack") -> None:
         self._pack = pack
         self._name: str = pack.read_pack_name
+        self._metadata_key = Validations.ACKNOWLEDGED_RULES_METADATA_KEY
 
     @property
     def name(self) -> str:
@@ -104,20 +109,25 @@ class NagPlugin:
         """Run the pack over the whole app."""
         root = context.app_construct
         report: PolicyValidationPluginReport = self._pack.validate_scope(root)
+        # By construct, for each is told in one message to Node.
+        accepted: defaultdict[str, dict[str, _Acknowledgement]] = defaultdict(dict)
         for rule, path in _findings(report.violations):
             covering = [e for e in _acknowledgements.get(root, ()) if e.covers(rule, path)]
             for entry in covering:
                 entry.used = True
             if covering:
-                self._accept(rule, covering[0])
+                accepted[covering[0].path][rule] = covering[0]
+        for entries in accepted.values():
+            self._accept(entries)
         return report
 
-    def _accept(self, rule: str, entry: _Acknowledgement) -> None:
+    def _accept(self, entries: Mapping[str, _Acknowledgement]) -> None:
         # What `Validations.acknowledge` does, but without a stack trace, which would make the
         # report differ from run to run.
-        entry.scope.node.add_metadata(
-            Validations.ACKNOWLEDGED_RULES_METADATA_KEY,
-            {f"{self._name}::{rule}": entry.reason},
+        first = next(iter(entries.values()))
+        first.node.add_metadata(
+            self._metadata_key,
+            {f"{self._name}::{rule}": entry.reason for rule, entry in entries.items()},
             stack_trace=False,
         )
 
