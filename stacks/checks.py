@@ -13,7 +13,7 @@ from cdk_nag import (
 
 from config import Environment
 from llm_constructs.environment_rules import EnvironmentPromise, EnvironmentRules
-from llm_constructs.nag import AcknowledgementAudit, NagPlugin
+from llm_constructs.nag import Acknowledgements
 from llm_constructs.residency_rules import ResidencyPromise
 from llm_constructs.specs.residency import Residency
 from llm_constructs.template_rules import TemplateRules
@@ -35,9 +35,8 @@ def add_checks(app: cdk.App, environments: Sequence[Environment] = ()) -> None:
 
     CloudFormation's own rules run besides, unless ``CDK_VALIDATION`` is ``false``.
     """
-    cdk.Validations.of(app).add_plugins(
-        *(NagPlugin(pack()) for pack in PACKS), AcknowledgementAudit(), TemplateRules()
-    )
+    packs = [pack() for pack in PACKS]
+    cdk.Validations.of(app).add_plugins(*packs, Acknowledgements(packs), TemplateRules())
     if environments:
         cdk.Validations.of(app).add_plugins(EnvironmentRules(promises_of(environments)))
 

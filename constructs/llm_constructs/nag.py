@@ -3,24 +3,27 @@
 cdk-nag 3 packs are validation plugins, and the CDK suppresses a finding whose exact id was
 acknowledged on the construct or a parent of it. Ids of wildcard findings contain logical ids and,
 across stacks, JSON (``AwsSolutions-IAM5[Resource::<Lake8A0C.Arn>/*]``), which nobody should write
-by hand. :func:`acknowledge` therefore takes patterns, and :class:`NagPlugin` turns those that
-match into exact acknowledgements, so that the CDK's own report lists them with their reasons.
+by hand. :func:`acknowledge` therefore takes patterns, and :class:`Acknowledgements` turns those
+that match into exact ones, so that the CDK's own report lists them with their reasons.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import jsii
 from aws_cdk import (
+    DefaultTokenResolver,
     IPolicyValidationContext,
     IPolicyValidationPlugin,
     PolicyValidationPluginReport,
     PolicyViolatingResource,
     PolicyViolation,
+    StringConcat,
+    Tokenization,
     Validations,
 )
 from constructs import IConstruct, Node
@@ -35,24 +38,21 @@ MINIMUM_REASON = 30
 """Characters. A reason shorter than this would not convince an auditor."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Acknowledgement:
     node: Node
     path: str
     rule: str
     reason: str
-    used: bool = field(default=False)
 
-    def covers(self, rule: str, path: str) -> bool:
-        inside = path == self.path or path.startswith(f"{self.path}/") or not self.path
-        return inside and re.fullmatch(_regex(self.rule), rule) is not None
+    def covers(self, rule: str) -> bool:
+        if ANY_TEXT not in self.rule:
+            return rule == self.rule
+        pattern = ".*".join(re.escape(part) for part in self.rule.split(ANY_TEXT))
+        return re.fullmatch(pattern, rule) is not None
 
 
 _acknowledgements: WeakKeyDictionary[IConstruct, list[_Acknowledgement]] = WeakKeyDictionary()
-
-
-def _regex(rule: str) -> str:
-    return ".*".join(re.escape(part) for part in rule.split(ANY_TEXT))
 
 
 def acknowledge(scope: IConstruct, *rules: str, reason: str) -> None:
@@ -79,62 +79,16 @@ def acknowledge(scope: IConstruct, *rules: str, reason: str) -> None:
 
 
 @jsii.implements(IPolicyValidationPlugin)
-class NagPlugin:
-    """One cdk-nag pack, with :func:`acknowledge`'s patterns applied to what it finds.
+class Acknowledgements:
+    """Applies :func:`acknowledge`'s patterns to what ``packs`` find, and refuses idle ones.
 
-    ``pack`` is a cdk-nag pack such as ``AwsSolutionsChecks()``.
+    Register it after the packs, such as ``AwsSolutionsChecks()``: the CDK asks plugins in order,
+    and looks for acknowledgements when all have answered.
     """
 
-    def __init__(self, pack: "NagPack") -> None:
-        self._pack = pack
-        self._name: str = pack.read_pack_name
-        self._metadata_key = Validations.ACKNOWLEDGED_RULES_METADATA_KEY
-
-    @property
-    def name(self) -> str:
-        """The pack's name, which is also the prefix of its rules in the report."""
-        return self._name
-
-    @property
-    def version(self) -> str | None:
-        """Not told: the pack's version is that of cdk-nag."""
-        return None
-
-    @property
-    def rule_ids(self) -> list[str] | None:
-        """Not told: cdk-nag does not list them."""
-        return None
-
-    def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
-        """Run the pack over the whole app."""
-        root = context.app_construct
-        report: PolicyValidationPluginReport = self._pack.validate_scope(root)
-        # By construct, for each is told in one message to Node.
-        accepted: defaultdict[str, dict[str, _Acknowledgement]] = defaultdict(dict)
-        for rule, path in _findings(report.violations):
-            covering = [e for e in _acknowledgements.get(root, ()) if e.covers(rule, path)]
-            for entry in covering:
-                entry.used = True
-            if covering:
-                accepted[covering[0].path][rule] = covering[0]
-        for entries in accepted.values():
-            self._accept(entries)
-        return report
-
-    def _accept(self, entries: Mapping[str, _Acknowledgement]) -> None:
-        # What `Validations.acknowledge` does, but without a stack trace, which would make the
-        # report differ from run to run.
-        first = next(iter(entries.values()))
-        first.node.add_metadata(
-            self._metadata_key,
-            {f"{self._name}::{rule}": entry.reason for rule, entry in entries.items()},
-            stack_trace=False,
-        )
-
-
-@jsii.implements(IPolicyValidationPlugin)
-class AcknowledgementAudit:
-    """Refuses acknowledgements that no finding needed. Register it after the packs."""
+    def __init__(self, packs: Sequence["NagPack"]) -> None:
+        self._packs = {pack.read_pack_name: pack for pack in packs}
+        self._key = Validations.ACKNOWLEDGED_RULES_METADATA_KEY
 
     @property
     def name(self) -> str:
@@ -152,26 +106,74 @@ class AcknowledgementAudit:
         return ["UnusedAcknowledgement"]
 
     def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
-        """Report each acknowledgement that met nothing."""
-        unused = [e for e in _acknowledgements.get(context.app_construct, ()) if not e.used]
-        return PolicyValidationPluginReport(
-            success=not unused,
-            violations=[
-                PolicyViolation(
-                    rule_name="UnusedAcknowledgement",
-                    description=f"{entry.rule} is acknowledged here, but nothing finds it.",
-                    fix="Remove the acknowledgement, or correct its rule id.",
-                    severity="error",
-                    violating_resources=[
-                        PolicyViolatingResource(construct_path=entry.path, locations=[])
-                    ],
-                )
-                for entry in unused
-            ],
+        """Accept what is acknowledged, and report each acknowledgement that met nothing."""
+        entries = list(enumerate(_acknowledgements.get(context.app_construct, [])))
+        by_path: defaultdict[str, list[tuple[int, _Acknowledgement]]] = defaultdict(list)
+        for number, entry in entries:
+            by_path[entry.path].append((number, entry))
+        used: set[int] = set()
+        for name, pack in self._packs.items():
+            # By construct, for each is told in one message to Node.
+            accepted: defaultdict[str, dict[str, _Acknowledgement]] = defaultdict(dict)
+            for rule, path in _findings(pack, context.app_construct):
+                covering = {
+                    number: entry
+                    for scope in _with_parents(path)
+                    for number, entry in by_path.get(scope, ())
+                    if entry.covers(rule)
+                }
+                used |= covering.keys()
+                if covering:
+                    first = covering[min(covering)]
+                    accepted[first.path][rule] = first
+            for same in accepted.values():
+                self._accept(name, same)
+        return _report([entry for number, entry in entries if number not in used])
+
+    def _accept(self, pack: str, entries: Mapping[str, _Acknowledgement]) -> None:
+        # What `Validations.acknowledge` does, but without a stack trace, which would make the
+        # report differ from run to run.
+        first = next(iter(entries.values()))
+        first.node.add_metadata(
+            self._key,
+            {f"{pack}::{rule}": entry.reason for rule, entry in entries.items()},
+            stack_trace=False,
         )
 
 
-def _findings(violations: Iterable[PolicyViolation]) -> Iterator[tuple[str, str]]:
-    for violation in violations:
-        for resource in violation.violating_resources:
-            yield violation.rule_name, resource.construct_path or ""
+def _with_parents(path: str) -> Iterator[str]:
+    """Yield the paths of a construct and of all that it lies in, down to the app's, which is ""."""
+    parts = path.split("/")
+    for length in range(len(parts), -1, -1):
+        yield "/".join(parts[:length])
+
+
+def _report(unused: Sequence[_Acknowledgement]) -> PolicyValidationPluginReport:
+    return PolicyValidationPluginReport(
+        success=not unused,
+        violations=[
+            PolicyViolation(
+                rule_name="UnusedAcknowledgement",
+                description=f"{entry.rule} is acknowledged here, but nothing finds it.",
+                fix="Remove the acknowledgement, or correct its rule id.",
+                severity="error",
+                violating_resources=[
+                    PolicyViolatingResource(construct_path=entry.path, locations=[])
+                ],
+            )
+            for entry in unused
+        ],
+    )
+
+
+def _findings(pack: "NagPack", root: IConstruct) -> Iterator[tuple[str, str]]:
+    """Yield rule and construct of what ``pack`` has just found.
+
+    A pack keeps it in a member that TypeScript calls private, and resolving the pack returns all
+    its members in one message. Its report would be read field by field, in thousands of them.
+    """
+    resolver = DefaultTokenResolver(StringConcat())
+    members = Tokenization.resolve(pack, resolver=resolver, scope=root)
+    for violation in members["violations"]:
+        for resource in violation["violatingResources"]:
+            yield violation["ruleName"], resource["constructPath"]

@@ -18,7 +18,7 @@ from llm_constructs.alarm import Severity
 from llm_constructs.encryption import CustomerKey
 from llm_constructs.lustre import LustreFileSystem
 from llm_constructs.lustre_alarms import Publisher
-from llm_constructs.nag import AcknowledgementAudit, NagPlugin
+from llm_constructs.nag import Acknowledgements
 from llm_constructs.s3_location import S3Location
 from llm_constructs.service_role import ServiceRole
 from llm_constructs.specs.data_repository import DataRepository, FileEvent
@@ -511,7 +511,7 @@ def test_no_rule_pack_finds_anything(tmp_path: Path) -> None:
         cdk_nag.PCIDSS321Checks(),
         cdk_nag.ServerlessChecks(),
     )
-    Validations.of(app).add_plugins(*map(NagPlugin, packs), AcknowledgementAudit())
+    Validations.of(app).add_plugins(*packs, Acknowledgements(packs))
     stack = Stack(app, "Data", env=HOME)
     vpc = ec2.Vpc.from_vpc_attributes(
         stack, "Vpc", vpc_id="vpc-0123456789abcdef0", availability_zones=["us-east-2a"]
