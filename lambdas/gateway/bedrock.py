@@ -1,8 +1,7 @@
 """The calls to the Bedrock runtime, and what its faults mean to a client."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, Protocol, cast
 
 import botocore.session
@@ -19,6 +18,7 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import ReadTimeoutError as StreamTimeoutError
 
+from gateway.current_call import CurrentCall
 from gateway.errors import (
     ApiError,
     InvalidRequestError,
@@ -136,22 +136,12 @@ class _AbandonedError(BotoCoreError):
     fmt = "The call was abandoned."
 
 
-_reader = threading.local()
-
-
-@contextmanager
-def _made_for(call: "ConverseCall") -> Iterator[None]:
-    """Tell the client, for as long as it is asked here, whose call this thread makes."""
-    _reader.call = call
-    try:
-        yield
-    finally:
-        _reader.call = None
+_current: CurrentCall["ConverseCall"] = CurrentCall()
 
 
 def _refuse_abandoned(**_: object) -> None:
     """Keep botocore from trying a call again that its reader has given up."""
-    call = getattr(_reader, "call", None)
+    call = _current.get()
     if call is not None and call.is_closed:
         raise _AbandonedError
 
@@ -174,11 +164,11 @@ class ConverseCall:
         """
         try:
             if not self._stream:
-                with _made_for(self):
+                with _current.made(self):
                     answer = self._client.converse(**self._params)
                 yield from of_answer(answer)
                 return
-            with _made_for(self):
+            with _current.made(self):
                 self._body = self._client.converse_stream(**self._params)["stream"]
             if self.is_closed:
                 return

@@ -14,6 +14,7 @@ from ops.autoscaling.load_profile import LoadProfile, ProfileError, read, wave
 from ops.autoscaling.scaled_object import Scaling, ScalingError, scaling_of
 from ops.autoscaling.simulation import Outcome, Server, Simulation
 from ops.kubernetes.contents import clusters
+from ops.load.sample import percentiles
 from ops.synthesis import ROOT
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -175,11 +176,8 @@ def _minute(text: str) -> int:
 def _table(outcome: Outcome, scaling: Scaling) -> Table:
     table = Table("figure", title=f"{outcome.requests} requests", title_justify="left")
     table.add_column("value", justify="right")
-    ordered = sorted(outcome.first_tokens)
-    for percent in (50, 95, 99):
-        value = ordered[max(0, -(-percent * len(ordered) // 100) - 1)] if ordered else None
-        shown = "none" if value is None else f"{value:.1f} s"
-        table.add_row(f"to the first token, p{percent}", shown)
+    for name, value in percentiles(outcome.first_tokens).items():
+        table.add_row(f"to the first token, {name}", f"{value:.1f} s")
     table.add_row("refused, no copy was ready", str(outcome.refused))
     table.add_row("still waiting at the end", str(outcome.unanswered))
     most = max((moment.replicas for moment in outcome.moments), default=0)

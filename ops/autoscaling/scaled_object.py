@@ -15,6 +15,7 @@ https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#algor
 
 _CRON: Final = re.compile(r"(\d+) (\d+) \* \* ([\d,-]+)")
 _MINUTES_A_DAY: Final = 24 * 60
+_WINDOW: Final = re.compile(r"\[(\d+)m\]")
 _QUEUE, _RUNNING = "num_requests_waiting", "num_requests_running"
 _FIRST_TOKEN = "time_to_first_token"  # noqa: S105 - a metric of text
 
@@ -84,7 +85,8 @@ class Scaling:
 
     ``polling_seconds`` is how often KEDA looks whether anything is active, and ``idle_seconds`` how
     long nothing must be before the last copy goes. ``calm_seconds`` is how long less load must last
-    before a copy goes.
+    before a copy goes. The windows are how far back times to the first token and calls are looked
+    at.
     """
 
     minimum: int
@@ -96,6 +98,8 @@ class Scaling:
     polling_seconds: int = 30
     idle_seconds: int = 300
     calm_seconds: int = 300
+    latency_window_seconds: int = 180
+    calls_window_seconds: int = 300
     growth: tuple[Policy, ...] = ()
     shrinkage: tuple[Policy, ...] = ()
 
@@ -160,19 +164,24 @@ def scaling_of(body: Mapping[str, Any]) -> Scaling:
     behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     waiting = first_token = None
     wakes = False
+    windows: dict[str, int] = {}
     clocks = []
     for trigger in spec["triggers"]:
         about = trigger["metadata"]
         query = str(about.get("query", ""))
         if trigger["type"] == "cron":
             clocks.append(_clock(about))
-        elif trigger["type"] == "aws-cloudwatch" or _RUNNING in query:
+        elif trigger["type"] == "aws-cloudwatch":
             # Keeps a copy, and adds none: its target is one that no load reaches.
+            wakes = True
+            windows["calls_window_seconds"] = int(about["metricCollectionTime"])
+        elif _RUNNING in query:
             wakes = True
         elif _QUEUE in query:
             waiting = float(about["threshold"])
         elif _FIRST_TOKEN in query:
             first_token = float(about["threshold"])
+            windows["latency_window_seconds"] = 60 * int(_WINDOW.findall(query)[0])
         else:
             raise ScalingError(
                 f"The trigger {trigger['type']} {query!r} of {body['metadata']['name']} is not one "
@@ -190,6 +199,7 @@ def scaling_of(body: Mapping[str, Any]) -> Scaling:
         calm_seconds=int(behavior["scaleDown"]["stabilizationWindowSeconds"]),
         growth=_policies(behavior["scaleUp"]["policies"]),
         shrinkage=_policies(behavior["scaleDown"]["policies"]),
+        **windows,
     )
 
 

@@ -1,25 +1,18 @@
 """A model server, its autoscaler and a load, second by second."""
 
-import math
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from ops.autoscaling.load_profile import LoadProfile
 from ops.autoscaling.scaled_object import Load, Policy, Scaling
+from ops.load.sample import percentiles
 
 SYNC_SECONDS: Final = 15
 """How often the HorizontalPodAutoscaler looks.
 
 https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#how-does-a-horizontalpodautoscaler-work
 """
-
-LATENCY_WINDOW_SECONDS: Final = 180
-"""Over which times to the first token are looked at, as the query in ScaledObjects says."""
-
-CALLS_WINDOW_SECONDS: Final = 300
-"""Over which CloudWatch's counts are looked at, as ScaledObjects say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +113,7 @@ class Simulation:
         for arrived in self._profile.arrivals(self._seed):
             self._step(second, arrived)
             second += 1
-        patience = second + self._server.start_seconds + CALLS_WINDOW_SECONDS
+        patience = second + self._server.start_seconds + self._scaling.calls_window_seconds
         while self._queue and second < patience:
             self._step(second, 0)
             second += 1
@@ -136,7 +129,7 @@ class Simulation:
             self._outcome.refused += arrived
         self._answer(second, ready)
         self._seen.append((len(self._queue), len(self._busy_until), arrived))
-        if len(self._seen) > CALLS_WINDOW_SECONDS + self._server.metrics_seconds + 1:
+        if len(self._seen) > self._scaling.calls_window_seconds + self._server.metrics_seconds + 1:
             self._seen.popleft()
         if second % SYNC_SECONDS == 0 or second % self._scaling.polling_seconds == 0:
             self._scale(second, ready, self._load(second))
@@ -161,14 +154,15 @@ class Simulation:
         delay = min(self._server.metrics_seconds, len(self._seen) - 1)
         waiting, running, _ = self._seen[-1 - delay]
         seen_at = second - self._server.metrics_seconds
-        while self._begun and self._begun[0][0] <= seen_at - LATENCY_WINDOW_SECONDS:
+        since = seen_at - self._scaling.latency_window_seconds
+        while self._begun and self._begun[0][0] <= since:
             self._begun.popleft()
         latest = [value for moment, value in self._begun if moment <= seen_at]
-        calls = list(self._seen)[: len(self._seen) - delay][-CALLS_WINDOW_SECONDS:]
+        calls = list(self._seen)[: len(self._seen) - delay][-self._scaling.calls_window_seconds :]
         return Load(
             waiting=waiting,
             running=running,
-            first_token=_percentile_95(latest),
+            first_token=percentiles(latest).get("p95", 0.0),
             calls=sum(each for _, _, each in calls),
             minute=self._starts_at + second // 60,
         )
@@ -186,8 +180,9 @@ class Simulation:
             wanted = self._scaling.wanted(load, replicas=replicas, ready=ready)
             held = self._limited(second, wanted)
             # What KEDA does between none and one is not known to the autoscaler's policies.
-            self._changes.append((second, held - replicas))
-            self._resize(second, held)
+            if held != replicas:
+                self._changes.append((second, held - replicas))
+                self._resize(second, held)
         return None
 
     def _limited(self, second: int, wanted: int) -> int:
@@ -214,9 +209,3 @@ class Simulation:
         # Those that are not ready go first, the youngest of them before.
         # https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#scaling-a-replicaset
         self._ready_at = sorted(self._ready_at)[:replicas]
-
-
-def _percentile_95(values: Sequence[float]) -> float:
-    if not values:
-        return 0.0
-    return sorted(values)[math.ceil(0.95 * len(values)) - 1]

@@ -244,6 +244,8 @@ class TestScaledObject:
             assert scaling.waiting_target
             assert scaling.first_token_target
             assert scaling.growth == (DOUBLE,)
+            assert f"[{scaling.latency_window_seconds // 60}m]" in str(each.body)
+            assert scaling.calls_window_seconds == 300
             assert scaling.wakes_on_calls == (scaling.minimum == 0), each.title
 
 

@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from gateway.catalogue import Model
+from gateway.current_call import CurrentCall
 from gateway.errors import ModelError
 from gateway.reply import Event
 from gateway.vllm import faults
@@ -37,17 +38,7 @@ RETRIES = urllib3.Retry(
     raise_on_status=False,
 )
 
-_reader = threading.local()
-
-
-@contextmanager
-def _made_for(call: "VllmCall") -> Iterator[None]:
-    """Tell the connections, until the answer begins, whose call this thread makes."""
-    _reader.call = call
-    try:
-        yield
-    finally:
-        _reader.call = None
+_current: CurrentCall["VllmCall"] = CurrentCall()
 
 
 class _AbandonedError(Exception):
@@ -60,13 +51,13 @@ class _Connection:
     sock: socket.socket | None
 
     def request(self, *args: Any, **options: Any) -> None:
-        call: VllmCall | None = getattr(_reader, "call", None)
+        call = _current.get()
         if call is not None and call.is_closed:
             raise _AbandonedError
         super().request(*args, **options)  # type: ignore[misc]
 
     def getresponse(self) -> Any:
-        call: VllmCall | None = getattr(_reader, "call", None)
+        call = _current.get()
         if call is not None:
             call.waits_on(self.sock)
         return super().getresponse()  # type: ignore[misc]
@@ -199,7 +190,7 @@ class VllmCall:
         response: urllib3.BaseHTTPResponse | None = None
         try:
             body = msgspec.json.encode(self._body)
-            with _made_for(self):
+            with _current.made(self):
                 response = self._client.post(self._model, "/chat/completions", body)
             discounts_cache = self._model.price.cache_read > 0
             yield from of_chunks(data_of(_pieces(response)), discounts_cache=discounts_cache)
