@@ -45,9 +45,15 @@ class ProcessMark:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Tell whether a process runs; one that ended and that nobody has asked about does not."""
+    """Tell whether a process runs; one that ended and that nobody has asked about does not.
+
+    A process whose first thread has ended is called a zombie while its other threads still run,
+    hold its ports, and keep its parent from asking about it.
+    """
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and (
+            process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
+        )
     except psutil.NoSuchProcess:
         return False
 
@@ -104,10 +110,6 @@ def stop(marks: Sequence[ProcessMark]) -> None:
     for process in alive:
         _signal(process, force=True)
     _still_alive(alive)
-    for process in found:
-        # This process's own children remain listed until it has asked about them.
-        with suppress(ChildProcessError):
-            os.waitpid(process.pid, os.WNOHANG)
 
 
 def memory(marks: Sequence[ProcessMark]) -> int:
@@ -129,9 +131,18 @@ def _still_alive(found: Sequence[psutil.Process]) -> list[psutil.Process]:
     process of a container may do late or never.
     """
     deadline = time.monotonic() + GRACE_SECONDS
-    while (alive := [it for it in found if is_alive(it)]) and time.monotonic() < deadline:
+    while (alive := [it for it in found if not _has_ended(it)]) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
     return alive
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    if is_alive(process):
+        return False
+    # This process's own children remain listed until it has asked about them.
+    with suppress(ChildProcessError):
+        os.waitpid(process.pid, os.WNOHANG)
+    return True
 
 
 def _signal(process: psutil.Process, *, force: bool) -> None:

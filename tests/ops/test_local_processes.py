@@ -17,6 +17,13 @@ pytestmark = pytest.mark.slow
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 
+HALF_ENDED = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+"""Its first thread ends, as a process's does on its way out, and another one goes on."""
+
 
 def eventually(condition: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + 20
@@ -45,6 +52,17 @@ def test_the_whole_tree_ends_even_when_a_part_does_not_listen(
 
     assert [process for process in tree if processes.is_alive(process)] == []
     assert mark.process() is None
+
+
+def test_a_process_whose_first_thread_has_ended_is_alive_until_all_have(tmp_path: Path) -> None:
+    mark = started(HALF_ENDED, tmp_path)
+    process = psutil.Process(mark.pid)
+    assert eventually(lambda: process.status() == psutil.STATUS_ZOMBIE)
+    assert processes.is_alive(process)
+
+    processes.stop([mark])
+
+    assert not psutil.pid_exists(mark.pid)
 
 
 def test_an_id_that_was_given_away_is_not_taken_for_the_process() -> None:
