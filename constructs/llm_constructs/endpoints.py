@@ -16,10 +16,11 @@ _IMAGES = ("ECR", "ECR_DOCKER")
 
 _NEEDS: dict[Capability, tuple[str, ...]] = {
     # Worker nodes without internet: https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html
+    # Lambda, because of the two functions that apply objects, both in the VPC, one calls the other.
     Capability.EKS: (
         *_IMAGES,
         *_SESSIONS,
-        *("EC2", "EKS", "EKS_AUTH", "ELASTIC_LOAD_BALANCING", "SQS", "FSX"),
+        *("EC2", "EKS", "EKS_AUTH", "ELASTIC_LOAD_BALANCING", "LAMBDA_", "SQS", "FSX"),
     ),
     # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-prerequisites.html; FSx,
     # because a node that cannot describe its file system falls back to TCP without saying so.

@@ -93,13 +93,9 @@ def pod(server: ModelServer, site: PodSite, *, headless: bool = False) -> dict[s
         spec["schedulerName"] = NEURON_SCHEDULER
     if site.readiness_gate and not headless:
         spec["readinessGates"] = [{"conditionType": site.readiness_gate}]
-    return {
-        "metadata": {
-            "labels": labels(server),
-            "annotations": dict(scrape_annotations(port=vllm.PORT)),
-        },
-        "spec": spec,
-    }
+    # Who answers nobody has no metrics either.
+    annotations = {} if headless else dict(scrape_annotations(port=vllm.PORT))
+    return {"metadata": {"labels": labels(server), "annotations": annotations}, "spec": spec}
 
 
 def grace_seconds(server: ModelServer) -> int:
@@ -146,7 +142,7 @@ def _container(server: ModelServer, site: PodSite, *, headless: bool) -> dict[st
         },
         "securityContext": _confined(),
         "volumeMounts": _mounts(server),
-        "lifecycle": {"preStop": {"sleep": {"seconds": _stop_delay(server)}}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": _stop_delay(server, headless=headless)}}},
     }
     if headless:
         return container
@@ -165,12 +161,15 @@ def _container(server: ModelServer, site: PodSite, *, headless: bool) -> dict[st
     }
 
 
-def _stop_delay(server: ModelServer) -> int:
+def _stop_delay(server: ModelServer, *, headless: bool) -> int:
     """Return the seconds before SIGTERM, at which vLLM refuses what is new.
 
-    A version that ends what it has begun at once gets the whole time for draining before it.
+    A version that ends what it has begun at once gets the whole time for draining before it. So do
+    the ranks of a copy's other nodes, which end at once in every version
+    (https://github.com/vllm-project/vllm/blob/main/vllm/entrypoints/cli/serve.py): all pods of a
+    copy are told to go together, and the leader's answers need them.
     """
-    waits = vllm.image_of(server).drains
+    waits = vllm.image_of(server).drains and not headless
     return LEAVING_SECONDS if waits else LEAVING_SECONDS + server.drain_seconds
 
 

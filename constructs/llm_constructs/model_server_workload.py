@@ -53,12 +53,22 @@ def scale_target(server: ModelServer) -> dict[str, str]:
     }
 
 
+def service_name(server: ModelServer) -> str:
+    """Return the name of the address of the pods that answer.
+
+    That of a LeaderWorkerSet itself is taken: its controller makes a headless service of the name,
+    by which ranks find their leader long before it is ready, and makes none where there is one.
+    https://github.com/kubernetes-sigs/lws/blob/main/pkg/utils/controller/controller_utils.go
+    """
+    return server.name if server.nodes == 1 else f"{server.name}-leaders"
+
+
 def service(server: ModelServer, namespace: str) -> KubernetesObject:
     """Return the address of the pods that answer."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(server.name, namespace),
+        "metadata": _metadata(service_name(server), namespace),
         "spec": {
             "type": "ClusterIP",
             "selector": answering(server),
@@ -75,7 +85,9 @@ def answering(server: ModelServer) -> dict[str, str]:
 def disruption_budget(server: ModelServer, namespace: str) -> KubernetesObject:
     """Return the rule that nodes are drained one copy at a time.
 
-    One copy alone may be evicted as well: a budget that forbids it keeps its node for ever.
+    It counts every pod of a copy, for a copy ends with any of them: while it comes back, its leader
+    is not ready, and no pod of another copy is evicted. One copy alone may be evicted as well: a
+    budget that forbids it keeps its node for ever.
     """
     return {
         "apiVersion": "policy/v1",
@@ -83,7 +95,7 @@ def disruption_budget(server: ModelServer, namespace: str) -> KubernetesObject:
         "metadata": _metadata(server.name, namespace),
         "spec": {
             "maxUnavailable": 1,
-            "selector": {"matchLabels": answering(server)},
+            "selector": {"matchLabels": labels(server)},
             # A copy that does not answer is no reason to keep a node.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },

@@ -36,6 +36,16 @@ https://docs.vllm.ai/en/stable/models/extensions/runai_model_streamer/
 """
 
 
+KEPT_LONGER: Final = 60
+"""Seconds for which vLLM keeps an idle connection beyond the load balancer.
+
+Whoever closes first may close what the other is about to use, which callers see as a 502; vLLM's
+own default is 5 seconds.
+https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
+https://github.com/vllm-project/vllm/pull/18472
+"""
+
+
 @dataclass(frozen=True)
 class VllmImage:
     """An image of vLLM. ``drains`` is whether vLLM knows ``--shutdown-timeout`` (0.18 and later).
@@ -150,6 +160,7 @@ def variables(server: ModelServer) -> dict[str, str]:
         "LOGNAME": "vllm",
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": str(server.idle_timeout_seconds + KEPT_LONGER),
     }
     if server.source.store == WeightStore.HUB:
         if server.source.token_secret_arn is not None:

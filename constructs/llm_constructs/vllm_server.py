@@ -28,6 +28,7 @@ from llm_constructs.model_server_workload import (
     readiness_gate,
     service,
     service_account,
+    service_name,
     target_group_binding,
     workload,
 )
@@ -222,9 +223,9 @@ class VllmServer(Construct):
             "ServiceAccount": service_account(server.name, site.namespace),
             "NetworkPolicy": network_policy(server, site.namespace, vpc_cidr=site.vpc_cidr),
             "DisruptionBudget": disruption_budget(server, site.namespace),
-            "Service": service(server, site.namespace),
-            # Of another kind over several nodes, and so another resource: what is only applied anew
-            # leaves the object of the kind before.
+            # Of another name and kind over several nodes, and so other resources: what is only
+            # applied anew leaves the object before.
+            "Service" if server.nodes == 1 else "LeaderService": service(server, site.namespace),
             "Workload" if server.nodes == 1 else "Group": workload(server, pods),
         }
         if server.prefix_routing:
@@ -241,7 +242,7 @@ class VllmServer(Construct):
 
     @property
     def _binding_name(self) -> str:
-        """The name of the binding, and of the service that it binds.
+        """The name of the binding.
 
         The router listens at another port than the pods, which makes a new target group, and the
         controller refuses to give a binding another one: so that it is another binding.
@@ -255,7 +256,7 @@ class VllmServer(Construct):
         return target_group_binding(
             self._binding_name,
             self._site.namespace,
-            service_name=self._binding_name,
+            service_name=self._binding_name if routed else service_name(self.server),
             port=model_router.PORT if routed else vllm.PORT,
             target_group_arn=self.balancer.target_group.target_group_arn,
         )

@@ -131,6 +131,24 @@ def check_ownership(contents: ClusterContents, problems: Problems) -> None:
                 f"It is installed {count} times, and the last to come takes the others' place.",
                 "Install it once.",
             )
+    _check_leader_services(contents, problems)
+
+
+def _check_leader_services(contents: ClusterContents, problems: Problems) -> None:
+    """Note every service with the name of one that LeaderWorkerSet would make.
+
+    https://github.com/kubernetes-sigs/lws/blob/main/pkg/utils/controller/controller_utils.go
+    """
+    services = {(made.namespace, made.name) for made in contents.of_kind("Service")}
+    for group in contents.of_kind("LeaderWorkerSet"):
+        problems.require(
+            (group.namespace, group.name) not in services,
+            group.title,
+            group.name,
+            "A Service has this name, and LeaderWorkerSet makes the headless one, by which pods "
+            "find their leader before it is ready, only where the name is free.",
+            "Give the Service another name.",
+        )
 
 
 def _owners(concern: Concern, contents: ClusterContents) -> Iterator[str]:

@@ -145,6 +145,32 @@ def test_what_was_begun_is_finished_before_the_pod_is_killed(kind: str) -> None:
     assert spec["terminationGracePeriodSeconds"] == waits + drains + ENDING_SECONDS
 
 
+def test_other_nodes_of_a_copy_stay_until_its_leader_has_answered() -> None:
+    """Without their ranks the leader answers nothing, and they end as soon as they are told to."""
+    server = variants()["across-nodes"]
+    leader, worker = (pod(server, SITE, headless=headless)["spec"] for headless in (False, True))
+    (container,) = worker["containers"]
+    grace = leader["terminationGracePeriodSeconds"]
+    assert container["lifecycle"]["preStop"]["sleep"]["seconds"] == grace - ENDING_SECONDS
+    assert worker["terminationGracePeriodSeconds"] == grace
+
+
+def test_a_node_is_drained_only_while_all_other_copies_are_whole() -> None:
+    """A copy over nodes ends with any of its pods, not with its leader alone."""
+    server = variants()["across-nodes"]
+    selector = disruption_budget(server, "serving")["spec"]["selector"]["matchLabels"]
+    for headless in (False, True):
+        carried = pod(server, SITE, headless=headless)["metadata"]["labels"]
+        assert selector.items() <= carried.items()
+
+
+def test_a_connection_is_closed_by_the_load_balancer_and_never_by_vllm() -> None:
+    """What vLLM closes may have been taken for the next request, which then is a 502."""
+    for server in (*variants().values(), server_of(idle_timeout_seconds=4000)):
+        environment = {each["name"]: each.get("value") for each in container_of(server)["env"]}
+        assert int(environment["VLLM_HTTP_TIMEOUT_KEEP_ALIVE"]) > server.idle_timeout_seconds
+
+
 def test_pods_run_without_privileges_and_write_to_their_own_volumes_alone() -> None:
     for server in variants().values():
         spec = pod(server, SITE)["spec"]
@@ -294,6 +320,9 @@ def test_a_copy_across_nodes_is_one_group_over_efa() -> None:
     assert "readinessGates" in leader
     assert "readinessGates" not in worker
     assert "livenessProbe" not in worker["containers"][0]
+    # It has no metrics, so the collector is not sent there.
+    assert template["leaderTemplate"]["metadata"]["annotations"]["prometheus.io/port"] == "8000"
+    assert template["workerTemplate"]["metadata"]["annotations"] == {}
     answering = service(server, "serving")["spec"]["selector"]
     assert answering == {**labels(server), "leaderworkerset.sigs.k8s.io/worker-index": "0"}
 

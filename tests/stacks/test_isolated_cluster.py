@@ -401,3 +401,48 @@ def test_charts_that_are_not_there_or_of_another_version_are_named(
             build_app([loaded(tmp_path, text)], outdir=tmp_path / "out").synth()
     finally:
         chart.write_text(written)
+
+
+REACHED_ELSEWHERE = {
+    "acm": "the controller looks for certificates of ingresses, which name theirs",
+    "ecr-public": "charts are files, and the public registry is not asked",
+    "iam": "its endpoint is in one region of each partition; Karpenter only tidies up by it",
+    "pricing": "Karpenter is told that there is none, and knows the prices of its release",
+}
+"""What nothing in the VPC reaches, and why things work without it."""
+
+GATEWAYS = {"s3", "dynamodb"}
+
+ENDPOINTS_OF = {
+    "aps": "aps-workspaces",
+    "cloudwatch": "monitoring",
+    "ecr": "ecr.api",
+}
+"""Endpoints of services whose actions have another prefix.
+
+https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html
+"""
+
+
+def test_whatever_roles_of_functions_and_pods_may_call_has_an_endpoint(
+    environment: TeamEnvironment,
+) -> None:
+    endpoints = {
+        str(made["ServiceName"]).removeprefix("com.amazonaws.us-east-2.")
+        for made in environment.template("network").properties("AWS::EC2::VPCEndpoint")
+    }
+    called = {
+        action.partition(":")[0]
+        for layer in ("eks", "serving")
+        for body in environment.template(layer).properties("AWS::IAM::Policy")
+        for statement in body["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
+        for action in listed(statement["Action"])
+    }
+    assert called >= {"lambda", "eks", "secretsmanager", *REACHED_ELSEWHERE}
+    needed = called - REACHED_ELSEWHERE.keys() - GATEWAYS
+    assert {ENDPOINTS_OF.get(service, service) for service in needed} <= endpoints
+
+
+def listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else value

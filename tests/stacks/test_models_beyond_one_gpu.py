@@ -107,11 +107,24 @@ def test_a_model_that_begins_to_spread_over_nodes_leaves_no_deployment_behind(
 ) -> None:
     """What is applied under the id of something else would leave that in the cluster."""
     ids = {
-        made.kind: made.logical_id.removeprefix("Models")
-        for made in environment.contents.of_kind("Deployment", "LeaderWorkerSet")
+        (made.kind, made.name): made.logical_id.removeprefix("Models")
+        for made in environment.contents.of_kind("Deployment", "LeaderWorkerSet", "Service")
     }
-    assert ids["Deployment"].startswith("LlamaWorkload")
-    assert ids["LeaderWorkerSet"].startswith("DeepseekGroup")
+    assert ids["Deployment", "llama"].startswith("LlamaWorkload")
+    assert ids["Service", "llama"].startswith("LlamaService")
+    assert ids["LeaderWorkerSet", "deepseek"].startswith("DeepseekGroup")
+    assert ids["Service", "deepseek-leaders"].startswith("DeepseekLeaderService")
+
+
+def test_ranks_find_their_leader_before_it_is_ready(
+    objects: dict[tuple[str, str], Any],
+) -> None:
+    """By a headless service that LeaderWorkerSet makes, unless its name is taken."""
+    assert ("LeaderWorkerSet", "deepseek") in objects
+    assert ("Service", "deepseek") not in objects
+    binding = objects["TargetGroupBinding", "deepseek"]["spec"]
+    leaders = objects["Service", binding["serviceRef"]["name"]]["spec"]["selector"]
+    assert leaders["leaderworkerset.sigs.k8s.io/worker-index"] == "0"
 
 
 def test_a_copy_over_nodes_runs_on_the_reserved_group_and_fills_it(

@@ -79,3 +79,9 @@ def test_what_is_installed_twice_is_told() -> None:
     message = told(cluster(twice, twice, releases=(release("keda"), release("keda"))))
     assert "release = 'kube-system/keda': It is installed 2 times" in message
     assert "object = ' ConfigMap serving settings'" in message
+
+
+def test_a_service_in_the_place_of_a_groups_own_is_told() -> None:
+    group = named("LeaderWorkerSet", "large", spec={"leaderWorkerTemplate": {}})
+    assert told(cluster(group, named("Service", "large-leaders"))) == ""
+    assert "LeaderWorkerSet" in told(cluster(group, named("Service", "large")))
