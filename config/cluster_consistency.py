@@ -113,7 +113,8 @@ def _check_controllers(environment: "Environment", problems: Problems, eks: EksT
         "eks.prometheus.enabled",
         True,
         "AWS has no agentless scrapers in GovCloud, and the workspace would stay empty.",
-        "Write enabled = false in [eks.prometheus]; model servers then scale by CloudWatch.",
+        "Write enabled = false in [eks.prometheus]; model servers then have a fixed number of "
+        "copies.",
     )
 
 

@@ -278,6 +278,39 @@ def test_a_pool_with_the_type_and_room_for_a_rollout_is_enough() -> None:
     assert told_of(ModelPlacement(groups=[group()]), spread) == ""
 
 
+def whole_node(name: str, **settings: Any) -> ModelServer:
+    settings = {"instance_type": "p5en.48xlarge", "tensor_parallel": 8, **settings}
+    return server_of(name=name, **settings)
+
+
+def test_models_on_one_reserved_group_have_room_together() -> None:
+    """Each of them fits the group by itself."""
+    one, other = whole_node("one"), whole_node("other")
+    assert told_of(ModelPlacement(groups=[group()]), one) == ""
+    assert "and a rollout 8 more" in told_of(ModelPlacement(groups=[group()]), one, other)
+    assert told_of(ModelPlacement(groups=[group(nodes=3)]), one, other) == ""
+    two = whole_node("two", scaling=ReplicaScaling(minimum=2, maximum=2))
+    message = told_of(ModelPlacement(groups=[group(nodes=3)]), two, whole_node("three"), other)
+    assert "always run take 32 devices, and there are 24 at most" in message
+
+
+def test_copies_over_nodes_need_no_room_beside_them() -> None:
+    spread = server_of(**TWO_NODES, image=IMAGE)
+    assert told_of(ModelPlacement(groups=[group(nodes=4)]), spread, whole_node("one")) == ""
+    assert "a rollout 8 more" in told_of(
+        ModelPlacement(groups=[group(nodes=3)]), spread, whole_node("one")
+    )
+
+
+def test_the_limit_of_a_pool_is_counted_in_whole_nodes() -> None:
+    def told(devices: int) -> str:
+        nodes = pool(instance_types=("p5en.48xlarge",), max_devices=devices)
+        return told_of(ModelPlacement(pools=[nodes]), whole_node("one"))
+
+    assert told(16) == ""
+    assert "whole nodes below the pool's limit of 15 have 8" in told(15)
+
+
 @pytest.mark.parametrize(
     ("placement", "server", "expected"),
     [

@@ -68,18 +68,24 @@ class ModelPlacement:
     def check_together(
         self, problems: Problems, servers: Iterable[ModelServer], *, field: str
     ) -> None:
-        """Note every pool whose limit is below what ``servers`` take in it at all times."""
-        models = list(servers)
+        """Note every pool and group that is too small for all of its ``servers`` together."""
+        by_nodes: dict[str, list[ModelServer]] = {}
+        for server in servers:
+            by_nodes.setdefault(server.pool, []).append(server)
+        for name, models in by_nodes.items():
+            devices = self._devices(name)
+            if devices is not None:
+                _check_together(problems, models, devices, field=field)
+
+    def _devices(self, name: str) -> int | None:
+        """Return the most devices of a pool or group; ``None`` where there is none."""
         for pool in self.pools:
-            taken = sum(server.least_devices for server in models if server.pool == pool.name)
-            problems.require(
-                taken <= (pool.max_devices or 0),
-                field,
-                pool.name,
-                f"The copies that always run take {taken} devices, and the pool has at most "
-                f"{pool.max_devices}.",
-                "Raise its max_devices, or lower scaling.minimum.",
-            )
+            if pool.name == name:
+                return pool.max_devices or 0
+        for group in self.groups:
+            if group.name == name:
+                return group.nodes * group.row.accelerator_count
+        return None
 
     def pool(self, server: ModelServer) -> KarpenterPool | None:
         """Return the pool that ``server`` names, if it is one."""
@@ -102,12 +108,15 @@ class ModelPlacement:
             "It is for training, whose jobs would wait for the model's copies to go.",
             'Make a pool with workload = "serving".',
         )
+        # Nodes are whole: of 12 devices, a type with 8 gives 8.
+        most = pool.max_devices or 0
+        devices = most - most % server.row.accelerator_count
         problems.require(
-            server.most_devices <= (pool.max_devices or 0),
+            server.most_devices <= devices,
             f"{field}.scaling.maximum",
             server.scaling.maximum,
-            f"In a rollout its copies take {server.most_devices} devices, and the pool has at most "
-            f"{pool.max_devices}.",
+            f"In a rollout its copies take {server.most_devices} devices, and whole nodes below "
+            f"the pool's limit of {most} have {devices}.",
             "Lower it, or raise the pool's max_devices.",
         )
         _check_disk(problems, server, pool.volume_gib, field)
@@ -126,6 +135,29 @@ class ModelPlacement:
             "Lower it, or reserve more nodes.",
         )
         _check_disk(problems, server, group.volume_gib, field)
+
+
+def _check_together(
+    problems: Problems, servers: Sequence[ModelServer], devices: int, *, field: str
+) -> None:
+    taken = sum(server.least_devices for server in servers)
+    problems.require(
+        taken <= devices,
+        field,
+        servers[0].pool,
+        f"The copies that always run take {taken} devices, and there are {devices} at most.",
+        "Allow or reserve more there, or lower scaling.minimum.",
+    )
+    # Under load copies come and go, but a rollout has to end at quiet times.
+    rollout = max(server.rollout_devices for server in servers)
+    problems.require(
+        taken > devices or taken + rollout <= devices,
+        field,
+        servers[0].pool,
+        f"The copies that always run take {taken} devices of {devices} at most, and a rollout "
+        f"{rollout} more, for a new copy answers before an old one goes: it would never end.",
+        "Allow or reserve more there, or lower scaling.minimum.",
+    )
 
 
 def _check_type(problems: Problems, server: ModelServer, types: list[str], field: str) -> None:

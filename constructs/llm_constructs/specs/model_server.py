@@ -343,17 +343,25 @@ class ModelServer:
 
     @property
     def most_devices(self) -> int:
-        """Devices that all copies together take under load, and a new one beside them in a rollout.
+        """Devices that all copies together take under load, and in a rollout."""
+        return self.scaling.maximum * self._copy_devices + self.rollout_devices
+
+    @property
+    def rollout_devices(self) -> int:
+        """Devices of the new copy that a rollout starts beside the others.
 
         Copies on several nodes leave before their successors come.
         """
-        copies = self.scaling.maximum + (self.nodes == 1)
-        return copies * self.parallelism.devices * self.nodes
+        return self._copy_devices if self.nodes == 1 else 0
 
     @property
     def least_devices(self) -> int:
         """Devices that the copies that always run take."""
-        return self.scaling.minimum * self.parallelism.devices * self.nodes
+        return self.scaling.minimum * self._copy_devices
+
+    @property
+    def _copy_devices(self) -> int:
+        return self.parallelism.devices * self.nodes
 
 
 def _either(sizes: tuple[int, ...]) -> str:
