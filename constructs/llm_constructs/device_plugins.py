@@ -6,6 +6,7 @@ from typing import Any, Final
 from constructs import Construct
 
 from llm_constructs.eks_cluster import EksCluster
+from llm_constructs.specs.accelerators import INSTANCE_TYPES
 from llm_constructs.specs.controller_charts import EFA_DEVICE_PLUGIN, NEURON, NVIDIA_DEVICE_PLUGIN
 from llm_constructs.specs.instance_type import (
     DEVICE_RESOURCES,
@@ -25,6 +26,18 @@ SCHEDULER_IMAGE: Final = "registry.k8s.io/kube-scheduler"
 SCHEDULER_TAGS: Final[Mapping[str, str]] = {"1.36": "v1.36.3"}
 """By version of the cluster, for a scheduler may be at most one minor version older than the API.
 The chart's own is 1.31. https://kubernetes.io/releases/version-skew-policy/#kube-scheduler
+"""
+
+UNCHECKED_NODE: Final[Mapping[str, str]] = {
+    "key": "sagemaker.amazonaws.com/node-health-status",
+    "operator": "Equal",
+    "value": "Unschedulable",
+    "effect": "NoSchedule",
+}
+"""Toleration of a HyperPod node that is being checked: its devices are counted all the same, as by
+the plugins of HyperPod's own chart. Neuron's chart tolerates it by itself.
+
+https://github.com/aws/sagemaker-hyperpod-cli/blob/main/helm_chart/HyperPodHelmChart/values.yaml
 """
 
 
@@ -84,12 +97,21 @@ def neuron_values(*, kubernetes_version: str, topology: bool, problems: bool) ->
 
     https://awsdocs-neuron.readthedocs-hosted.com/en/latest/deploy/eks/helm-chart.html
     """
-    detector = {"enabled": problems, "nodeRecovery": {"enabled": False}}
+    everywhere = {
+        # The chart's own list has no types of HyperPod's newer than trn1n.
+        "neuronInstances": neuron_types(),
+        "npd": {
+            "enabled": problems,
+            # The chart's own is a namespace that it does not make.
+            "namespaceOverride": NEURON.namespace,
+            "nodeRecovery": {"enabled": False},
+        },
+    }
     if not topology:
-        return {"npd": detector, "scheduler": {"enabled": False}}
+        return {**everywhere, "scheduler": {"enabled": False}}
     resources = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
     return {
-        "npd": detector,
+        **everywhere,
         "scheduler": {
             "enabled": True,
             "resources": resources,
@@ -108,6 +130,13 @@ def neuron_values(*, kubernetes_version: str, topology: bool, problems: bool) ->
     }
 
 
+def neuron_types() -> list[str]:
+    """Return the names of every type with Neuron devices, as nodes of EC2 and of HyperPod bear
+    them in ``node.kubernetes.io/instance-type``."""
+    rows = [row for row in INSTANCE_TYPES.values() if row.device_kind is DeviceKind.NEURON]
+    return sorted(name for row in rows for name in (row.name, row.sagemaker_name) if name)
+
+
 def efa_values() -> Mapping[str, Any]:
     """Return the values with which the EFA plugin runs on EFA nodes of every kind.
 
@@ -121,7 +150,8 @@ def efa_values() -> Mapping[str, Any]:
 
 
 def _tolerations(*kinds: DeviceKind) -> list[dict[str, str]]:
-    return [
+    taints = [
         {"key": DEVICE_RESOURCES[kind], "operator": "Exists", "effect": "NoSchedule"}
         for kind in kinds
     ]
+    return [*taints, dict(UNCHECKED_NODE)]

@@ -16,7 +16,8 @@ from llm_constructs.specs.problem import Problems
 CHART: Final = "hyperpod-helm-chart"
 RELEASE: Final = "hyperpod-dependencies"
 NAMESPACE: Final = "kube-system"
-"""Where AWS's page installs the chart; its agents make `aws-hyperpod` for themselves.
+"""Where AWS's page installs the chart; its part `deep-health-check` makes `aws-hyperpod`, which
+all agents are in.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-eks-install-packages-using-helm-chart.html
 """
@@ -84,11 +85,11 @@ def chart_values(spec: HyperPod, *, region: str) -> dict[str, Any]:
     kubernetes = spec.kubernetes or HyperPodKubernetes()
     off: dict[str, Any] = {"enabled": False}
     plugin_off: dict[str, Any] = {"devicePlugin": off}
-    checked = any(group.effective_deep_health_checks for group in spec.groups)
     return {
         "global": {"region": region},
         "health-monitoring-agent": {"enabled": True, "region": region},
-        "deep-health-check": {"enabled": checked},
+        # Also where nothing is checked: it makes the namespace that the other agents are in.
+        "deep-health-check": {"enabled": True},
         # It starts jobs again on the nodes that take the place of broken ones.
         "job-auto-restart": {"enabled": spec.node_recovery},
         "hyperpod-patching": {"enabled": True},

@@ -8,8 +8,10 @@ import aws_cdk as cdk
 import pytest
 
 from llm_constructs.device_plugins import (
+    UNCHECKED_NODE,
     DevicePlugins,
     efa_values,
+    neuron_values,
     nvidia_values,
 )
 from llm_constructs.load_balancer_controller import LoadBalancerController
@@ -161,12 +163,21 @@ def test_the_plugins_of_a_type_run_on_its_nodes(row: InstanceType) -> None:
         if row.device_kind is DeviceKind.NVIDIA:
             assert nvidia_values()["nodeSelector"].items() <= labels.items()
             assert tolerates(nvidia_values(), row)
+        if row.device_kind is DeviceKind.NEURON:
+            selected = neuron_values(kubernetes_version="1.36", topology=False, problems=False)
+            assert {row.name, row.sagemaker_name} - {None} <= set(selected["neuronInstances"])
         if efa and row.device_kind is not DeviceKind.NONE:
             wanted = efa_values()["supportedInstanceLabels"]
             assert (
                 dict(zip(wanted["keys"], wanted["values"], strict=True)).items() <= labels.items()
             )
             assert tolerates(efa_values(), row)
+
+
+@pytest.mark.parametrize("values", [nvidia_values(), efa_values()], ids=["NVIDIA", "EFA"])
+def test_devices_of_a_node_that_hyperpod_checks_are_counted(values: Mapping[str, Any]) -> None:
+    assert UNCHECKED_NODE in values["tolerations"]
+    assert UNCHECKED_NODE["key"] == "sagemaker.amazonaws.com/node-health-status"
 
 
 def tolerates(values: Mapping[str, Any], row: InstanceType) -> bool:

@@ -28,6 +28,7 @@ from llm_constructs.leader_worker_set import LeaderWorkerSets
 from llm_constructs.model_mounts import ModelMounts
 from llm_constructs.neuron_monitor import neuron_monitor
 from llm_constructs.prometheus import Prometheus
+from llm_constructs.specs.controller_charts import NEURON
 from llm_constructs.specs.controllers import Controllers
 from llm_constructs.specs.eks import KUBERNETES_VERSIONS
 from llm_constructs.specs.instance_type import DeviceKind
@@ -322,7 +323,12 @@ def test_the_second_scheduler_is_of_the_clusters_version(version: str) -> None:
 def test_parts_of_the_neuron_chart_come_as_they_are_needed(topology: bool, problems: bool) -> None:
     values = neuron_values(kubernetes_version="1.36", topology=topology, problems=problems)
     assert values["scheduler"]["enabled"] is topology
-    assert values["npd"] == {"enabled": problems, "nodeRecovery": {"enabled": False}}
+    assert values["npd"] == {
+        "enabled": problems,
+        # One that is there; the chart makes none.
+        "namespaceOverride": NEURON.namespace,
+        "nodeRecovery": {"enabled": False},
+    }
 
 
 def test_the_plugins_construct_passes_on_what_nodes_need() -> None:

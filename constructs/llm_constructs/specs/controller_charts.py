@@ -96,6 +96,8 @@ NEURON: Final = HelmChart(
         "npd.nodeProblemDetector.image.repository": (
             "registry.k8s.io/node-problem-detector/node-problem-detector"
         ),
+        # It runs beside the detector whether it may replace nodes or not.
+        "npd.nodeRecovery.image.repository": "public.ecr.aws/neuron/neuron-node-recovery",
     },
 )
 
