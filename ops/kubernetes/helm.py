@@ -42,9 +42,13 @@ class Helm:
         return archive
 
     def lint(self, folder: Path, values: Mapping[str, Any]) -> None:
-        """Raise :class:`HelmError` for a chart that is none, or that refuses ``values``."""
+        """Raise :class:`HelmError` for a chart that is none, or that refuses ``values``.
+
+        Warnings pass, for they are about how its authors wrote it: a version that begins with `v`
+        is one, and that of the EFA plugin does.
+        """
         with _written(values) as file:
-            self._run("lint", str(folder), "--values", file, "--strict")
+            self._run("lint", str(folder), "--values", file)
 
     def render(
         self, folder: Path, *, release: str, namespace: str, values: Mapping[str, Any]
@@ -80,8 +84,11 @@ class Helm:
             except subprocess.TimeoutExpired:
                 raise HelmError(f"Helm gave no answer within {SECONDS} seconds.") from None
         if result.returncode != 0:
-            lines = (result.stderr.strip() or result.stdout.strip()).splitlines()
-            told = [line for line in lines if line.startswith("Error: ")] or lines[-1:]
+            lines = [*result.stdout.splitlines(), *result.stderr.splitlines()]
+            # The linter writes what is wrong to its output, and only a count to its errors.
+            told = [
+                line for mark in ("[ERROR] ", "Error: ") for line in lines if line.startswith(mark)
+            ] or lines[-1:]
             raise HelmError(told[0] if told else f"Helm ended with {result.returncode}.")
         return result.stdout
 

@@ -82,8 +82,9 @@ def test_objects_of_a_chart_take_part_in_the_checks(folder: Path) -> None:
         "Deployment keda/operator of the chart keda in planted",
     }
     assert [each.rendered for each in contents.releases] == [True]
-    (problem,) = problems_of(contents)
-    assert "it wants the label disk In fast" in problem.reason
+    told = [problem.reason for problem in problems_of(contents) if "operator" in problem.field]
+    assert len(told) == 1
+    assert "it wants the label disk In fast" in told[0]
 
 
 def test_values_that_a_chart_refuses_are_told_in_its_own_words(folder: Path) -> None:
@@ -94,6 +95,20 @@ def test_values_that_a_chart_refuses_are_told_in_its_own_words(folder: Path) -> 
     )
     assert "An image must be given." in str(problems.error())
     assert [each.rendered for each in contents.releases] == [False]
+
+
+def test_how_its_authors_wrote_a_chart_is_no_problem(folder: Path) -> None:
+    # Helm warns of it, and the chart of the EFA plugin is published so.
+    (folder / "keda-1.0.0" / "Chart.yaml").write_text(
+        "apiVersion: v2\nname: keda\nversion: v1.0.0\ndescription: A chart of the tests\n"
+    )
+    HELM.lint(folder / "keda-1.0.0", {"image": "keda:1"})
+
+
+def test_what_is_wrong_with_a_chart_is_told(folder: Path) -> None:
+    (folder / "keda-1.0.0" / "Chart.yaml").write_text("apiVersion: v2\nname: keda\n")
+    with pytest.raises(HelmError, match=r"\[ERROR\] Chart.yaml: version is required"):
+        HELM.lint(folder / "keda-1.0.0", {"image": "keda:1"})
 
 
 def test_a_chart_that_is_not_there_is_left_to_its_values(tmp_path: Path) -> None:
