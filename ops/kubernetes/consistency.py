@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from llm_constructs.specs.problem import Problem, Problems, SpecificationError
 from ops.kubernetes.contents import ClusterContents
+from ops.kubernetes.devices import check_devices
 from ops.kubernetes.images import check_images
 from ops.kubernetes.object_references import check_references
 from ops.kubernetes.ownership import check_ownership
@@ -14,6 +15,7 @@ from ops.kubernetes.volumes import check_volumes
 CHECKS = (
     check_placement,
     check_ownership,
+    check_devices,
     check_references,
     check_service_accounts,
     check_volumes,

@@ -102,6 +102,20 @@ class ManagedGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HyperPodGroup:
+    """A group of nodes of a HyperPod cluster that this cluster orchestrates.
+
+    ``instance_types`` are EC2's names of them; ``efa`` says whether its nodes have EFA.
+    """
+
+    name: str
+    instance_types: tuple[str, ...]
+    labels: Mapping[str, str]
+    count: int
+    efa: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterContents:
     """Everything that an assembly brings into one cluster.
 
@@ -119,6 +133,7 @@ class ClusterContents:
     addons: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     associations: frozenset[tuple[str, str]] = frozenset()
     groups: tuple[ManagedGroup, ...] = ()
+    hyperpod_groups: tuple[HyperPodGroup, ...] = ()
     mirrors: frozenset[str] = frozenset()
     automatic: bool = False
 
@@ -191,6 +206,7 @@ def _contents(
         addons=tuple(addons),
         associations=frozenset(pair for name in names for pair in _associations(name, templates)),
         groups=tuple(made for name in names for made in _groups(name, templates)),
+        hyperpod_groups=tuple(made for name in names for made in _hyperpod_groups(name, templates)),
         mirrors=frozenset(each for name in names for each in _mirrors(name, templates)),
         automatic=cluster.get("ComputeConfig", {}).get("Enabled", False),
     )
@@ -253,3 +269,19 @@ def _groups(stack: str, templates: Templates) -> Iterator[ManagedGroup]:
             maximum=sizes.get("MaxSize", 0),
             efa=sum(each.get("InterfaceType") == "efa-only" for each in interfaces),
         )
+
+
+def _hyperpod_groups(stack: str, templates: Templates) -> Iterator[HyperPodGroup]:
+    for _, body in templates.of_type(stack, "AWS::SageMaker::Cluster"):
+        if "Eks" not in body.get("Orchestrator", {}):
+            continue
+        for group in body["InstanceGroups"]:
+            several = group.get("InstanceRequirements", {}).get("InstanceTypes", ())
+            types = several or (group["InstanceType"],)
+            yield HyperPodGroup(
+                name=group["InstanceGroupName"],
+                instance_types=tuple(name.removeprefix("ml.") for name in types),
+                labels=group.get("KubernetesConfig", {}).get("Labels", {}),
+                count=group["InstanceCount"],
+                efa="NetworkInterface" in group,
+            )

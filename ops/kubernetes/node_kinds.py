@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from llm_constructs.specs.accelerators import INSTANCE_TYPES
 from llm_constructs.specs.instance_type import EFA_RESOURCE, NEURON_CORE_RESOURCE, InstanceType
-from ops.kubernetes.contents import AppliedObject, ClusterContents, ManagedGroup
+from llm_constructs.specs.pool_supply import NodeSource
+from ops.kubernetes.contents import AppliedObject, ClusterContents, HyperPodGroup, ManagedGroup
 from ops.kubernetes.pods import Resources
 from ops.kubernetes.quantity import quantity
 
@@ -37,7 +38,7 @@ class NodeKind:
 
 
 def node_kinds(contents: ClusterContents) -> tuple[NodeKind, ...]:
-    """Return every kind of node of a cluster, of Karpenter's pools and of managed groups.
+    """Return every kind of node of a cluster: of Karpenter's pools, managed groups, and HyperPod's.
 
     Types that the catalogue does not have are left out: nothing is known of their nodes.
     """
@@ -53,7 +54,13 @@ def node_kinds(contents: ClusterContents) -> tuple[NodeKind, ...]:
         for name in group.instance_types
         if name in INSTANCE_TYPES
     )
-    return (*pools, *groups)
+    hyperpod = (
+        _kind_of_hyperpod(group, INSTANCE_TYPES[name])
+        for group in contents.hyperpod_groups
+        for name in group.instance_types
+        if name in INSTANCE_TYPES
+    )
+    return (*pools, *groups, *hyperpod)
 
 
 def _kinds_of_pool(
@@ -115,6 +122,28 @@ def _kind_of_group(group: ManagedGroup, row: InstanceType) -> NodeKind:
         ),
         resources=resources,
         limits={name: amount * group.maximum for name, amount in resources.items()},
+    )
+
+
+def _kind_of_hyperpod(group: HyperPodGroup, row: InstanceType) -> NodeKind:
+    adapters = row.resources(efa=True)[EFA_RESOURCE] if group.efa else 0
+    resources = _resources(row, adapters, None)
+    name = row.sagemaker_name or row.name
+    return NodeKind(
+        title=f"HyperPod's group {group.name} ({name})",
+        labels=_frozen(
+            {
+                "topology.kubernetes.io/zone": None,
+                **{key: {value} for key, value in group.labels.items()},
+                **_type_labels(row),
+                # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-eks.html
+                "node.kubernetes.io/instance-type": {name},
+                NodeSource.HYPERPOD.value: {group.name},
+            }
+        ),
+        taints=(),
+        resources=resources,
+        limits={name: amount * group.count for name, amount in resources.items()},
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from llm_constructs.specs.instance_type import DEVICE_RESOURCES, EFA_RESOURCE, DeviceKind
 from llm_constructs.specs.problem import Problems
 from ops.kubernetes.contents import ClusterContents
 
@@ -14,7 +15,8 @@ class Concern:
     """Something of which a cluster has at most one owner.
 
     ``charts`` and ``addons`` own it when they are installed, ``images`` when an object runs an
-    image whose name ends so. ``automatic`` is what EKS itself does in a cluster of Auto Mode:
+    image whose name ends so. ``resource`` is what it counts on nodes. ``automatic`` is what EKS
+    itself does in a cluster of Auto Mode:
     https://docs.aws.amazon.com/eks/latest/userguide/automode.html
     """
 
@@ -22,6 +24,7 @@ class Concern:
     charts: frozenset[str] = frozenset()
     addons: frozenset[str] = frozenset()
     images: tuple[str, ...] = ()
+    resource: str | None = None
     automatic: bool = False
 
 
@@ -30,18 +33,21 @@ CONCERNS: Final = (
         name="the NVIDIA device plugin",
         charts=frozenset({"nvidia-device-plugin", "gpu-operator"}),
         images=("/k8s-device-plugin",),
+        resource=DEVICE_RESOURCES[DeviceKind.NVIDIA],
         automatic=True,
     ),
     Concern(
         name="the Neuron device plugin",
         charts=frozenset({"neuron-helm-chart"}),
         images=("/neuron-device-plugin",),
+        resource=DEVICE_RESOURCES[DeviceKind.NEURON],
         automatic=True,
     ),
     Concern(
         name="the EFA device plugin",
         charts=frozenset({"aws-efa-k8s-device-plugin"}),
         images=("/aws-efa-k8s-device-plugin",),
+        resource=EFA_RESOURCE,
         automatic=True,
     ),
     Concern(
@@ -114,7 +120,7 @@ CONCERNS: Final = (
 def check_ownership(contents: ClusterContents, problems: Problems) -> None:
     """Note every concern with several owners, and whatever is installed twice."""
     for concern in CONCERNS:
-        owners = sorted(_owners(concern, contents))
+        owners = sorted(set(_owners(concern, contents)))
         problems.require(
             len(owners) <= 1,
             concern.name,
@@ -159,11 +165,9 @@ def _owners(concern: Concern, contents: ClusterContents) -> Iterator[str]:
         if name in concern.addons or (concern.name == "DCGM" and _runs_dcgm(configuration)):
             yield f"the add-on {name}"
     for made in contents.objects:
-        # What a chart makes is the chart's.
-        if made.chart is None and any(
-            image.endswith(concern.images) for image in _images(made.body)
-        ):
-            yield made.title
+        # What a chart makes is the chart's, whatever else it is for.
+        if made.chart not in concern.charts and runs(made.body, concern):
+            yield made.title if made.chart is None else f"the chart {made.chart}"
     if concern.automatic and contents.automatic:
         yield "EKS Auto Mode"
 
@@ -173,6 +177,11 @@ def _runs_dcgm(configuration: Mapping[str, Any]) -> bool:
     logs = configuration.get("agent", {}).get("config", {}).get("logs", {})
     insights = logs.get("metrics_collected", {}).get("kubernetes", {})
     return bool(insights.get("accelerated_compute_metrics", False))
+
+
+def runs(body: Any, concern: Concern) -> bool:
+    """Say whether an object, or a part of it, runs an image of ``concern``."""
+    return any(image.endswith(concern.images) for image in _images(body))
 
 
 def _images(value: Any) -> Iterator[str]:

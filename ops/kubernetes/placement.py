@@ -22,11 +22,17 @@ _UNMEASURED: Final = frozenset({"ephemeral-storage"})
 
 
 def check_placement(contents: ClusterContents, problems: Problems) -> None:
-    """Note every pod that no node takes, and controllers too large for the system nodes."""
+    """Note every pod that no node takes, and controllers too large for the system nodes.
+
+    DaemonSets of charts may fit no node: many charts have one for nodes that only some clusters
+    have, and it makes no pods elsewhere.
+    """
     kinds = node_kinds(contents)
     pods = [pod for made in contents.objects for pod in pods_of(made)]
     daemons = [pod for pod in pods if pod.runs_on_every_node]
     for pod in pods:
+        if pod.runs_on_every_node and pod.owner.chart is not None:
+            continue
         _check_pod(pod, kinds, [other for other in daemons if other is not pod], problems)
     _check_controllers(contents, problems)
 
@@ -37,16 +43,16 @@ def _check_pod(
     daemons: Sequence[PodTemplate],
     problems: Problems,
 ) -> None:
-    obstacles = [
-        (kind, list(_obstacles(pod, kind, () if pod.runs_on_every_node else daemons)))
+    found = [
+        (kind, list(obstacles(pod, kind, () if pod.runs_on_every_node else daemons)))
         for kind in kinds
     ]
-    if any(not found for _, found in obstacles):
+    if any(not in_the_way for _, in_the_way in found):
         return
-    if not obstacles:
+    if not found:
         problems.add(pod.title, None, "The cluster has no nodes.", "Give it a pool.")
         return
-    nearest, missing = min(obstacles, key=lambda pair: sum(obstacle.weight for obstacle in pair[1]))
+    nearest, missing = min(found, key=lambda pair: sum(obstacle.weight for obstacle in pair[1]))
     problems.add(
         pod.title,
         dict(pod.spec.get("nodeSelector", {})),
@@ -63,9 +69,10 @@ class Obstacle(NamedTuple):
     text: str
 
 
-def _obstacles(
+def obstacles(
     pod: PodTemplate, kind: NodeKind, daemons: Sequence[PodTemplate]
 ) -> Iterator[Obstacle]:
+    """Yield what keeps ``pod`` off nodes of ``kind``, where ``daemons`` have taken their part."""
     yield from (Obstacle(_NOT_WANTED, text) for text in _unmet_terms(pod.spec, kind))
     for taint in kind.taints:
         if taint["effect"] in _BLOCKING and not _tolerates(pod.spec, taint):
@@ -94,7 +101,7 @@ def _shortages(pod: PodTemplate, kind: NodeKind, taken: Resources) -> Iterator[O
 def _taken(kind: NodeKind, daemons: Sequence[PodTemplate]) -> dict[str, Decimal]:
     taken: dict[str, Decimal] = {}
     for daemon in daemons:
-        if not any(_obstacles(daemon, kind, ())):
+        if not any(obstacles(daemon, kind, ())):
             for name, amount in daemon.requests().items():
                 taken[name] = taken.get(name, Decimal(0)) + amount
     return taken

@@ -46,6 +46,11 @@ def _no_mountpoint(contents: ClusterContents) -> ClusterContents:
     return replace(contents, addons=tuple(left), associations=contents.associations - {gone})
 
 
+def _no_plugin(contents: ClusterContents) -> ClusterContents:
+    left = [each for each in contents.releases if each.chart != "nvidia-device-plugin"]
+    return replace(contents, releases=tuple(left))
+
+
 def _other_target(body: Any) -> None:
     body["spec"]["scaleTargetRef"]["name"] = "nobody"
 
@@ -116,6 +121,13 @@ OBJECT_FAULTS = (
         environment="prod",
         kind="",
         change=_no_mountpoint,
+    ),
+    ObjectFault(
+        name="nodes whose GPUs no plugin counts",
+        why="Pods that ask for them never start, while Karpenter launches nodes for them.",
+        environment="prod",
+        kind="",
+        change=_no_plugin,
     ),
     ObjectFault(
         name="a service whose selector matches no pod",

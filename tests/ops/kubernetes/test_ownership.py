@@ -74,6 +74,18 @@ def test_what_a_rendered_chart_makes_is_no_second_owner() -> None:
     assert told(contents) == ""
 
 
+def test_a_chart_that_brings_what_another_owns_is_told() -> None:
+    # As HyperPod's chart does, unless its part is off.
+    hyperpod = release("hyperpod-dependencies")
+    plugin = [{"name": "plugin", "image": "nvcr.io/nvidia/k8s-device-plugin:v0.16.1"}]
+    contents = cluster(releases=(release("nvidia-device-plugin"), hyperpod)).with_rendered(
+        hyperpod, [workload("DaemonSet", containers=plugin)]
+    )
+    message = told(contents)
+    assert "the chart hyperpod-dependencies" in message
+    assert "the chart nvidia-device-plugin" in message
+
+
 def test_what_is_installed_twice_is_told() -> None:
     twice = named("ConfigMap", "settings")
     message = told(cluster(twice, twice, releases=(release("keda"), release("keda"))))

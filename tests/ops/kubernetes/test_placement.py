@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llm_constructs.specs.problem import Problems
-from ops.kubernetes.contents import ClusterContents
+from ops.kubernetes.contents import ClusterContents, HyperPodGroup
 from ops.kubernetes.placement import check_placement
 from tests.ops.kubernetes.clusters import asking, cluster, release, workload
 
@@ -127,6 +127,33 @@ def test_daemons_take_their_part_of_every_node_before_others_do() -> None:
     assert told(cluster(whole)) == ""
     daemon = workload("DaemonSet", containers=asking(cpu="3"))
     assert "it requests 46 of cpu" in told(cluster(whole, daemon))
+
+
+def test_a_daemon_of_a_chart_may_be_for_nodes_that_others_have() -> None:
+    plugin = release("nvidia-device-plugin")
+    daemon = workload("DaemonSet", nodeSelector={"nvidia.com/mps.capable": "true"})
+    contents = cluster(releases=(plugin,)).with_rendered(plugin, [daemon])
+    assert told(contents) == ""
+    assert "nvidia.com/mps.capable" in told(cluster(daemon))
+
+
+def test_nodes_of_hyperpod_are_nodes_like_others() -> None:
+    group = HyperPodGroup(
+        name="trn2",
+        instance_types=("trn2.48xlarge",),
+        labels={"aws.amazon.com/neuron.present": "true"},
+        count=2,
+        efa=True,
+    )
+    pod = workload(
+        nodeSelector={
+            "sagemaker.amazonaws.com/instance-group-name": "trn2",
+            "node.kubernetes.io/instance-type": "ml.trn2.48xlarge",
+        },
+        containers=asking(aws_amazon_com__neuron="16", vpc_amazonaws_com__efa="16"),
+    )
+    assert "instance-group-name In trn2" in told(cluster(pod))
+    assert told(cluster(pod, hyperpod_groups=(group,))) == ""
 
 
 def test_a_pool_that_may_not_grow_far_enough_is_told() -> None:
