@@ -10,6 +10,7 @@ from llm_constructs.specs.capacity_block import CapacityBlock
 from llm_constructs.specs.karpenter_pool import KarpenterPool
 from llm_constructs.specs.node_group import ReservedNodeGroup
 from ops.aws_account import Account, Call, RefusedError
+from ops.preflight import clock
 from ops.preflight.check import Finding, Severity
 
 GROUP: Final = "reserved capacity"
@@ -181,7 +182,7 @@ def _window_findings(
                 f"{name} is {actual.astimezone(UTC):%Y-%m-%d %H:%M} UTC.",
                 _LIST,
             )
-    if block.end <= datetime.now(UTC):
+    if block.end <= clock.now():
         yield Finding(
             f"{subject}.capacity_block.end",
             "The block is over, and its nodes never come again.",

@@ -10,6 +10,7 @@ from config import Environment
 from llm_constructs.specs.instance_group import InstanceGroup
 from llm_constructs.specs.training_plan import TrainingPlan
 from ops.aws_account import Account, Call, RefusedError
+from ops.preflight import clock
 from ops.preflight.check import Finding, Severity
 from ops.preflight.reservations import GROUP, TIME_TOLERANCE
 from ops.preflight.zones import DESCRIBE_ZONES, zone_ids
@@ -137,7 +138,7 @@ def _window_findings(use: _Use, plan: Mapping[str, Any]) -> Iterator[Finding]:
                 _LIST,
             )
     end: datetime | None = plan.get("EndTime")
-    if end is not None and end <= datetime.now(UTC):
+    if end is not None and end <= clock.now():
         yield Finding(
             use.subject,
             f"The plan ended at {end.astimezone(UTC):%Y-%m-%d %H:%M} UTC.",

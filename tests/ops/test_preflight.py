@@ -19,6 +19,7 @@ from llm_constructs.specs.hyperpod_kubernetes import HyperPodKubernetes
 from llm_constructs.specs.instance_group import InstanceGroup
 from ops.__main__ import app
 from ops.aws_account import Account
+from ops.preflight import clock
 from ops.preflight.check import Check, Finding, Severity
 from ops.preflight.policy import policy
 from ops.preflight.quotas import needs
@@ -37,6 +38,12 @@ from tests.ops.ready_account import (
 )
 
 BY_TITLE = {check.title: check for check in CHECKS}
+
+
+@pytest.fixture(autouse=True)
+def before_every_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The windows of prod's file lie in a year that will be over."""
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 11, 23, tzinfo=UTC))
 
 
 @pytest.fixture(scope="module")
@@ -364,6 +371,15 @@ def test_a_block_with_another_window_is_told_in_utc(
     finding = one(TITLE_OF_BLOCKS, account, prod)
     assert finding.subject.endswith("capacity_block.end")
     assert "2027-02-07 11:30 UTC" in finding.reason
+
+
+def test_a_block_that_is_over_is_told(
+    aws: AwsOnLoopback, account: Account, prod: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "now", lambda: datetime(2027, 2, 8, 11, 30, tzinfo=UTC))
+    finding = one(TITLE_OF_BLOCKS, account, prod)
+    assert finding.subject.endswith("capacity_block.end")
+    assert "The block is over" in finding.reason
 
 
 @pytest.mark.parametrize("empty", [True, False])
