@@ -31,8 +31,8 @@ ARM64_PLATFORM = "manylinux2014_aarch64"
 """The platform tag of wheels that run on Lambda's arm64 (glibc 2.26, PEP 599)."""
 
 KEPT = 12
-"""Zip files of one function that stay in the cache: a few states of the sources for each of its
-variants."""
+"""Zip files of one function that stay in the cache, those that were used last: a few states of the
+sources for each of its variants."""
 
 _PYTHON = (3, 11)
 _TASK_ROOT = "/var/task"
@@ -131,7 +131,7 @@ def build(source: FunctionSource, cache: Path) -> Path:
     """
     _check_interpreter()
     target = cache / f"{source.modules[0]}-{source.fingerprint()[:16]}.zip"
-    if target.exists():
+    if _is_used_again(target):
         return target
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as name:
@@ -148,10 +148,27 @@ def build(source: FunctionSource, cache: Path) -> Path:
     return target
 
 
+def _is_used_again(archive: Path) -> bool:
+    """Tell whether it is there, and note the use: another process forgets what is used least."""
+    try:
+        os.utime(archive)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _forget_old(cache: Path, module: str) -> None:
-    archives = sorted(cache.glob(f"{module}-*.zip"), key=lambda path: path.stat().st_mtime)
+    archives = sorted(cache.glob(f"{module}-*.zip"), key=_last_used)
     for archive in archives[:-KEPT]:
         archive.unlink(missing_ok=True)
+
+
+def _last_used(archive: Path) -> float:
+    try:
+        return archive.stat().st_mtime
+    except FileNotFoundError:
+        # Another process has just forgotten it.
+        return 0.0
 
 
 def _check_interpreter() -> None:

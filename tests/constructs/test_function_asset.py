@@ -1,6 +1,7 @@
 """What goes into a function's zip file."""
 
 import importlib.util
+import os
 import platform
 import subprocess
 import sys
@@ -94,9 +95,8 @@ def test_the_same_source_makes_the_same_bytes(source: FunctionSource, tmp_path: 
 
 
 def test_what_was_built_once_is_not_built_again(source: FunctionSource, tmp_path: Path) -> None:
-    first = build(source, tmp_path)
-    written = first.stat().st_mtime_ns
-    assert build(replace(source), tmp_path).stat().st_mtime_ns == written
+    built = build(source, tmp_path).stat().st_ino
+    assert build(replace(source), tmp_path).stat().st_ino == built
 
 
 def test_old_files_leave_the_cache(
@@ -109,6 +109,32 @@ def test_old_files_leave_the_cache(
     kept = sorted(tmp_path.glob("*.zip"))
     assert len(kept) == 2
     assert newest in kept
+
+
+def test_a_file_that_is_used_again_stays_in_the_cache(
+    source: FunctionSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else may be about to read it."""
+    monkeypatch.setattr(function_asset, "KEPT", 2)
+
+    def built(state: int) -> Path:
+        write(source.root, "app/late.py", f"state = {state}")
+        return build(replace(source), tmp_path)
+
+    for moment, archive in enumerate((built(1), built(2))):
+        os.utime(archive, (moment, moment))
+    kept = {built(1), built(3)}
+    assert set(tmp_path.glob("*.zip")) == kept
+
+
+def test_two_processes_may_forget_the_same_file(
+    source: FunctionSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(function_asset, "KEPT", 1)
+    # Listed still, and gone: as a file is that another process has removed meanwhile.
+    (tmp_path / "app.main-gone.zip").symlink_to(tmp_path / "nowhere")
+    archive = build(source, tmp_path)
+    assert list(tmp_path.glob("*.zip")) == [archive]
 
 
 @pytest.mark.parametrize("name", ["app/main.py", "app/late.py", "app/deep/page.html"])
