@@ -2,11 +2,18 @@
 
 import json
 import os
+import random
 import secrets
 import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
+
+PORTS: Final = range(20_000, 32_000)
+"""Below the ports that kernels give by themselves (from 32768 on Linux, 49152 elsewhere), so that
+none is given to another program between its choice here and its use, and that no connection to a
+closed one can be made from itself. https://www.kernel.org/doc/html/latest/networking/ip-sysctl.html
+"""
 
 
 class LocalCloudError(Exception):
@@ -93,12 +100,26 @@ class Access:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of loopback that nothing listened on a moment ago."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Return different ports of loopback that nothing is bound to, out of :data:`PORTS`.
+
+    Raises:
+        LocalCloudError: there are not so many.
+    """
+    # Not the generator that a test run seeds alike in each of its processes.
+    chance = random.SystemRandom()
+    found: list[int] = []
+    for port in chance.sample(PORTS, len(PORTS)):
+        if len(found) == count:
+            return found
+        if _is_free(port):
+            found.append(port)
+    raise LocalCloudError(f"Fewer than {count} ports of {PORTS.start} to {PORTS.stop} are free.")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

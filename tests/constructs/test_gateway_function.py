@@ -21,11 +21,12 @@ import pytest
 from gateway.governance.identity import Caller
 from gateway.governance.request_context import CONTEXT_HEADER, context_from
 from llm_constructs.function_asset import build
+from ops.local.access import free_ports
 from stacks.gateway import APPLICATION, CACHE
 from tests.constructs.test_function_asset import HERE
 from tests.constructs.test_gateway import catalogue_file, function, gateway
 
-STARTS_WITHIN_SECONDS = 60
+STARTS_WITHIN_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @contextmanager
 def running(folder: Path, configured: dict[str, Any]) -> Iterator[str]:
     """Run the handler's script with the function's variables until the block ends."""
-    port = free_port()
+    (port,) = free_ports(1)
     environment = variables_of(folder, configured, port)
     process = subprocess.Popen([str(folder / configured["Handler"])], env=environment)
     try:
@@ -76,16 +77,10 @@ def variables_of(folder: Path, configured: dict[str, Any], port: int) -> dict[st
     }
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def wait_until_it_listens(port: int, process: "subprocess.Popen[bytes]") -> None:
     deadline = monotonic() + STARTS_WITHIN_SECONDS
     while process.poll() is None and monotonic() < deadline:
-        with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), 1):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.1)
@@ -95,7 +90,7 @@ def wait_until_it_listens(port: int, process: "subprocess.Popen[bytes]") -> None
 def answer(url: str, **headers: str) -> tuple[int, dict[str, Any]]:
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - loopback
     try:
-        with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=STARTS_WITHIN_SECONDS) as response:  # noqa: S310 - loopback
             return response.status, json.loads(response.read())
     except urllib.error.HTTPError as error:
         with error:

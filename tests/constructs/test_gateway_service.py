@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from llm_constructs.gateway_service import LONGEST_CALL, PORT, GatewayService
 from llm_constructs.specs.gateway_service import FARGATE_MEMORY_MIB, ServiceCapacity
 from llm_constructs.specs.observability import Audience
 from llm_constructs.specs.problem import SpecificationError
+from ops.local.access import free_ports
 from tests.constructs.existing_vpc import existing_vpc
 from tests.constructs.rule_packs import lint_findings, open_findings
 from tests.constructs.synthesis import ENVIRONMENT as STACK_ENVIRONMENT
@@ -38,7 +38,7 @@ from tests.constructs.synthesis import Template, app, synthesised
 from tests.lambdas.gateway.stack import MODELS
 
 DOCKERFILE = Path(__file__).parents[2] / "lambdas" / "gateway" / "Dockerfile"
-STARTED_WITHIN_SECONDS = 30
+STARTED_WITHIN_SECONDS = 120
 WEB_ACL = "arn:aws:wafv2:us-east-2:111111111111:regional/webacl/gateway/1"
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - of a task's own network interface
 ENVIRONMENT = {
@@ -324,7 +324,7 @@ def test_what_the_image_holds_starts_answers_and_stops(tmp_path: Path) -> None:
         tmp_path / "gateway",
         ignore=shutil.ignore_patterns("__pycache__", "Dockerfile*", "run.sh"),
     )
-    port = free_port()
+    (port,) = free_ports(1)
     server = subprocess.Popen(
         [sys.executable, "-B", "-m", "gateway.server"],
         cwd=tmp_path,
@@ -349,18 +349,12 @@ def test_what_the_image_holds_starts_answers_and_stops(tmp_path: Path) -> None:
         server.wait()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def status_of(url: str, server: subprocess.Popen[bytes]) -> int:
     """Ask until the server answers, for as long as it runs and has time to start."""
     deadline = time.monotonic() + STARTED_WITHIN_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(url, timeout=STARTED_WITHIN_SECONDS) as answer:  # noqa: S310 - loopback
                 return int(answer.status)
         except urllib.error.URLError:
             with contextlib.suppress(subprocess.TimeoutExpired):

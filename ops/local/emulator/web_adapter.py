@@ -10,7 +10,6 @@ import contextvars
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -27,6 +26,7 @@ from urllib.parse import quote, urlencode
 from ministack.core import lambda_runtime
 from ministack.services import apigateway_v1, lambda_svc
 
+from ops.local.access import free_ports
 from ops.local.emulator.function_logs import FunctionLog
 from ops.local.emulator.http_relay import Answer, relay
 from ops.local.emulator.machine_code import for_this_machine
@@ -34,7 +34,7 @@ from ops.local.emulator.machine_code import for_this_machine
 WRAPPER = "/opt/bootstrap"
 LAYER = ":layer:LambdaAdapterLayer"
 STREAMING = "/response-streaming-invocations"
-READY_SECONDS = 30.0
+READY_SECONDS = 90.0
 """How long a function may take until it is ready, on a busy machine."""
 
 _POLL_SECONDS = 0.05
@@ -107,7 +107,7 @@ class FunctionServer:
                 _unpack(content, layers)
         handler = task / self.config["Handler"]
         handler.chmod(0o755)
-        self._port = _free_port()
+        (self._port,) = free_ports(1)
         log = FunctionLog(self.config)
         self._process = subprocess.Popen(
             [str(handler)],
@@ -274,10 +274,3 @@ def _unpack(archive: bytes, folder: Path) -> None:
         file.write(archive)
         with zipfile.ZipFile(file) as content:
             content.extractall(folder)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -24,7 +24,13 @@ from gateway.governance.budget import Amounts, BudgetUnavailable, Reservation
 from gateway.service import Accounts
 from ops.fake_bedrock.reply import Reply, text_steps
 from ops.fake_bedrock.server import FakeBedrock
-from tests.lambdas.gateway.stack import MODELS, GatewayStack, running_gateway
+from ops.local.access import free_ports
+from tests.lambdas.gateway.stack import (
+    MODELS,
+    PATIENCE_SECONDS,
+    GatewayStack,
+    running_gateway,
+)
 from tests.lambdas.governance.emulator import Emulator, canceled
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
@@ -143,9 +149,7 @@ def test_a_defect_is_a_sentence_and_a_line_that_quotes_nothing(
 
 
 def test_the_process_serves_and_stops_when_told_to(emulator: Emulator) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     environ = {
         **os.environ,
         "AWS_ACCESS_KEY_ID": "testing",
@@ -169,11 +173,12 @@ def test_the_process_serves_and_stops_when_told_to(emulator: Emulator) -> None:
     try:
         assert process.stderr is not None
         assert process.stderr.readline() == f"The gateway serves on http://127.0.0.1:{port}\n"
-        assert httpx.get(f"http://127.0.0.1:{port}/health").json() == {"status": "ok"}
-        unknown = httpx.get(f"http://127.0.0.1:{port}/v1/models")
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as http:
+            health, unknown = http.get("/health"), http.get("/v1/models")
+        assert health.json() == {"status": "ok"}
         assert unknown.json()["error"]["code"] == "invalid_api_key"
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
     finally:
         process.kill()
         process.wait()
