@@ -3,7 +3,6 @@
 import filecmp
 import json
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -14,12 +13,12 @@ import pytest
 from config.node import packaged_node
 from ops.synthesis import CLI
 from tests.assembly import Assembly
+from tests.project_copy import copy_project
 
 # Each test starts the app, or the command line, as a process.
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("app.py", "cdk.json", "config", "stacks", "constructs", "lambdas")
 
 
 def run_app(
@@ -38,9 +37,7 @@ def run_app(
 def copied_project(folder: Path) -> Path:
     root = folder / "project"
     root.mkdir()
-    for part in PARTS:
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, root / part)
+    copy_project(root)
     return root
 
 

@@ -31,11 +31,11 @@ ENVIRONMENT = "local"
 EXECUTION_POLICY = "arn:aws:iam::aws:policy/AdministratorAccess"
 """What `cdk bootstrap` takes by itself when nothing else is said."""
 
-READY_SECONDS = 90.0
-SYNTHESIS_SECONDS = 180.0
-BOOTSTRAP_SECONDS = 180.0
-DEPLOYMENT_SECONDS = 300.0
-"""Several times what each takes on two busy cores: a wait ends, whatever happens."""
+READY_SECONDS = 180.0
+SYNTHESIS_SECONDS = 600.0
+BOOTSTRAP_SECONDS = 600.0
+DEPLOYMENT_SECONDS = 900.0
+"""Many times what each takes on two busy cores: a wait ends, whatever happens."""
 
 _AT_ONCE = ("--concurrency", "4")
 _POLL_SECONDS = 0.05

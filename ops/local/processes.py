@@ -19,6 +19,9 @@ import psutil
 GRACE_SECONDS = 3.0
 """How long a process may take to end by itself; nothing of a local cloud needs to be saved."""
 
+KILLED_SECONDS = 60.0
+"""How long a process may take to end when the kernel ends it, on a machine that has much to do."""
+
 _POLL_SECONDS = 0.02
 
 
@@ -106,10 +109,10 @@ def stop(marks: Sequence[ProcessMark]) -> None:
     found = [process for mark in marks for process in tree(mark)]
     for process in found:
         _signal(process, force=False)
-    alive = _still_alive(found)
+    alive = _still_alive(found, GRACE_SECONDS)
     for process in alive:
         _signal(process, force=True)
-    _still_alive(alive)
+    _still_alive(alive, KILLED_SECONDS)
 
 
 def memory(marks: Sequence[ProcessMark]) -> int:
@@ -124,13 +127,13 @@ def memory(marks: Sequence[ProcessMark]) -> int:
     return total
 
 
-def _still_alive(found: Sequence[psutil.Process]) -> list[psutil.Process]:
-    """Wait until all have ended, and return those that have not in time.
+def _still_alive(found: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended, at most so long, and return those that have not.
 
     psutil's own wait also waits until somebody has asked about those that ended, which the first
     process of a container may do late or never.
     """
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = time.monotonic() + seconds
     while (alive := [it for it in found if not _has_ended(it)]) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
     return alive

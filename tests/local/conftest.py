@@ -1,7 +1,6 @@
 """One local cloud for every test here: started once, deployed once, and gone at the end."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,13 +19,13 @@ from ops.fake_bedrock.server import FakeBedrock
 from ops.local.cloud import EMULATOR, LocalCloud
 from ops.synthesis import CLI
 from tests.local.probe_stack import ProbeStack
+from tests.project_copy import copy_project
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 ROOT = Path(__file__).parent.parent.parent
-PARTS = ("app.py", "cdk.json", "config", "stacks", "constructs", "lambdas")
 LAST = "test_destruction"
 """The module whose tests take the cloud apart."""
 
@@ -81,14 +80,14 @@ class Deployment:
 
     def openai(self, key: str) -> OpenAI:
         """Return OpenAI's own client, which does not try again."""
-        return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=60)
+        return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=300)
 
     def ops(self, *arguments: str) -> str:
         """Run the project's command line against the local cloud; return what it printed."""
         environment = {**os.environ, **self.cloud.access.client_environment}
         command = [sys.executable, "-m", "ops", *arguments, "--env", "local"]
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -120,9 +119,7 @@ def local_cloud(
 ) -> Iterator[Deployment]:
     """The environment deployed, of a copy of the project, so that a test can change its file."""
     project = tmp_path_factory.mktemp("project")
-    for part in PARTS:
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, project / part)
+    copy_project(project)
     # What was built for these sources already is not built again.
     (project / ".cache").mkdir()
     (project / ".cache" / "functions").symlink_to(ROOT / ".cache" / "functions")

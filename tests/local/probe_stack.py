@@ -1,10 +1,17 @@
 """A stack beside those of the environment, of a test's own."""
 
 import json
+import threading
+import time
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import ClientError
+
+LONGEST_SECONDS = 300
+"""How long a stack may take: functions of its resources start on a machine with much to do."""
 
 
 class ProbeStack:
@@ -27,8 +34,12 @@ class ProbeStack:
         return self._settled()
 
     def delete(self) -> None:
-        """Delete the stack, where there is one."""
+        """Delete the stack, where there is one, and return once it is gone."""
         self._client.delete_stack(StackName=self._name)
+        with suppress(ClientError):
+            state = self._settled()
+            if state != "DELETE_COMPLETE":
+                pytest.fail(f"{self._name} is not deleted: {state}")
 
     @property
     def physical_id(self) -> str:
@@ -49,11 +60,14 @@ class ProbeStack:
         return "\n".join(event.get("ResourceStatusReason", "") for event in events)
 
     def _settled(self) -> str:
-        for _ in range(600):
+        deadline, pause = time.monotonic() + LONGEST_SECONDS, threading.Event()
+        while True:
             stack = self._client.describe_stacks(StackName=self._name)["Stacks"][0]
             if not stack["StackStatus"].endswith("IN_PROGRESS"):
                 return str(stack["StackStatus"])
-        pytest.fail(f"{self._name} does not settle: {stack['StackStatus']}")
+            if time.monotonic() > deadline:
+                pytest.fail(f"{self._name} does not settle: {stack['StackStatus']}")
+            pause.wait(0.02)
 
     @staticmethod
     def _template(resource: dict[str, Any], outputs: dict[str, Any]) -> str:

@@ -61,7 +61,7 @@ def test_the_first_token_arrives_before_the_last_is_produced(
 def test_only_keys_that_exist_are_let_in(local_cloud: Deployment) -> None:
     key = local_cloud.key("strangers")
     with pytest.raises(openai.AuthenticationError):
-        ask(local_cloud.openai(key[:-4] + "aaaa"))
+        ask(local_cloud.openai(key[:-4] + ("bbbb" if key.endswith("a") else "aaaa")))
     with pytest.raises(openai.AuthenticationError):
         ask(local_cloud.openai("not a key"))
 
@@ -108,7 +108,7 @@ def test_the_logs_hold_the_request_and_no_personal_data(local_cloud: Deployment)
     ask(client, f"Write to {mail}, call {telephone}, charge {card}. Reference: zebra.")
 
     logs = local_cloud.client("logs")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     lines: list[str] = []
     while time.monotonic() < deadline and not any("zebra" in line for line in lines):
         groups = logs.describe_log_groups()["logGroups"]

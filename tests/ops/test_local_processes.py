@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,23 +16,26 @@ from ops.local import processes
 # Each test starts processes.
 pytestmark = pytest.mark.slow
 
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+STUBBORN = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("listens to nobody", flush=True)
+time.sleep(600)
+"""
 
 HALF_ENDED = """
 import ctypes, threading, time
-threading.Thread(target=time.sleep, args=(60,)).start()
+threading.Thread(target=time.sleep, args=(600,)).start()
 ctypes.CDLL(None).pthread_exit(None)
 """
 """Its first thread ends, as a process's does on its way out, and another one goes on."""
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        os.sched_yield()
-    return False
+    deadline, pause = time.monotonic() + 120, threading.Event()
+    while not condition() and time.monotonic() < deadline:
+        pause.wait(0.01)
+    return condition()
 
 
 def started(code: str, folder: Path) -> processes.ProcessMark:
@@ -45,8 +49,9 @@ def test_the_whole_tree_ends_even_when_a_part_does_not_listen(
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.3)
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {STUBBORN!r}])"
     mark = started(parent, tmp_path)
-    assert eventually(lambda: len(processes.tree(mark)) == 2)
+    assert eventually(lambda: "listens to nobody" in (tmp_path / "log").read_text())
     tree = processes.tree(mark)
+    assert len(tree) == 2
 
     processes.stop([mark])
 
