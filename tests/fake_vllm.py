@@ -91,6 +91,7 @@ class FakeVllm:
             self.calls.clear()
             self.peers.clear()
             self.finished.clear()
+            self.aborts = threading.Semaphore(0)
 
     def gate(self, name: str) -> threading.Event:
         return self._script.gate(name)

@@ -1,6 +1,7 @@
 """Puts the application together from settings and AWS clients."""
 
 import os
+import time
 from typing import Any
 
 import botocore.session
@@ -23,7 +24,7 @@ from gateway.governance.request_context import RequestContextAuthenticator
 from gateway.governance.telemetry import Telemetry, Tracing
 from gateway.governance.versioned_secret import VersionedSecret
 from gateway.journal import GovernedJournal, Redactors
-from gateway.service import ChatService, Journal
+from gateway.service import ChatService, Clock, Journal
 from gateway.settings import BEHIND_API_GATEWAY, Oidc, Settings
 from gateway.vllm.client import VllmClient
 from gateway.vllm.keys import ServerKeys
@@ -36,11 +37,12 @@ LEASE_MARGIN_SECONDS = 60
 
 
 def create_application(
-    settings: Settings, *, breaker: CircuitBreaker | None = None
+    settings: Settings, *, breaker: CircuitBreaker | None = None, clock: Clock = time.monotonic
 ) -> GatewayApplication:
     """Return the application; nothing is called on AWS before its first request.
 
-    ``breaker`` is what remembers failing models; a new one by default.
+    ``breaker`` is what remembers failing models; a new one by default. ``clock`` measures the
+    deadlines of conversations.
     """
     dynamodb = _client("dynamodb", settings)
     directory = Directory(dynamodb, settings.directory_table)
@@ -72,6 +74,7 @@ def create_application(
                 timeouts=settings.timeouts,
                 breaker=breaker or CircuitBreaker(),
                 tracing=Tracing(os.environ),
+                clock=clock,
             ),
             embeddings=EmbeddingService(
                 catalogue=settings.catalogue,

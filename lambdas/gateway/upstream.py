@@ -83,7 +83,8 @@ class Upstream:
             if remaining <= 0:
                 self._check_deadline()
                 return
-            event = self._next(remaining)
+            # In pieces, so that the clock decides and not the length of one wait.
+            event = self._next(min(self._heartbeat_seconds, remaining))
             if event is not None:
                 self._ahead.append(event)
 

@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from typing import Final, Generic, TypeVar
 
-LONGEST_WAIT_SECONDS: Final = 30
+LONGEST_WAIT_SECONDS: Final = 60
 """After which a wait on a gate ends by itself, so that a failed test holds no thread for ever."""
 
 Answer = TypeVar("Answer")
@@ -19,6 +19,7 @@ class Script(Generic[Answer]):
     def __init__(self) -> None:
         self._answers: deque[Answer] = deque()
         self._gates: dict[str, threading.Event] = {}
+        self._reached: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
 
     def add(self, *answers: Answer) -> None:
@@ -36,11 +37,23 @@ class Script(Generic[Answer]):
         with self._lock:
             self._answers.clear()
             self._gates.clear()
+            self._reached.clear()
 
     def gate(self, name: str) -> threading.Event:
         """Return the gate of this name, closed unless somebody has opened it."""
         with self._lock:
             return self._gates.setdefault(name, threading.Event())
+
+    def reached(self, name: str) -> threading.Event:
+        """Return what is set as soon as somebody waits at the gate of this name."""
+        with self._lock:
+            return self._reached.setdefault(name, threading.Event())
+
+    def wait_at(self, name: str) -> None:
+        """Wait until the gate is opened, at most :data:`LONGEST_WAIT_SECONDS`."""
+        gate = self.gate(name)
+        self.reached(name).set()
+        gate.wait(LONGEST_WAIT_SECONDS)
 
     def open_gates(self) -> None:
         """Let everything go on that waits."""

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from ops.fake_bedrock import control_plane, eventstream
 from ops.fake_bedrock.control_plane import AccountSettings
 from ops.fake_bedrock.reply import Reply, Step, default_reply, whole_answer
-from ops.fake_bedrock.script import LONGEST_WAIT_SECONDS, Script
+from ops.fake_bedrock.script import Script
 from ops.fake_bedrock.validation import operation, problems
 
 OPERATIONS = {
@@ -81,14 +81,24 @@ class FakeBedrock:
         self._script.add(*replies)
 
     def reset(self) -> None:
-        """Forget scripts, gates and recorded calls."""
+        """Forget scripts, gates and recorded calls; whoever waits at a gate goes on."""
         with self._lock:
+            self._script.open_gates()
             self._script.clear()
             self.calls.clear()
+            self.disconnects = threading.Semaphore(0)
 
     def gate(self, name: str) -> threading.Event:
         """Return the gate that a ``wait`` step of this name waits for."""
         return self._script.gate(name)
+
+    def reached(self, name: str) -> threading.Event:
+        """Return what is set as soon as a call waits at the gate of this name."""
+        return self._script.reached(name)
+
+    def wait_at(self, name: str) -> None:
+        """Wait until the gate of this name is opened, or forgotten."""
+        self._script.wait_at(name)
 
     def answer(self, call: RecordedCall, in_path: dict[str, str]) -> Reply:
         """Record the call and return its answer; ``in_path`` are parameters of its address."""
@@ -280,7 +290,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "pause" in step:
             time.sleep(step["pause"])
         elif "wait" in step:
-            self.server.fake.gate(step["wait"]).wait(LONGEST_WAIT_SECONDS)
+            self.server.fake.wait_at(step["wait"])
         else:
             return False
         return True

@@ -3,7 +3,8 @@
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ from unittest import mock
 import anthropic
 import httpx2 as httpx
 import openai
+from waitress.server import BaseWSGIServer
 
 from gateway.breaker import CircuitBreaker
 from gateway.governance.administration import Administration, NewKey, Team
@@ -96,6 +98,23 @@ MODELS: dict[str, Any] = {
 }
 
 
+PATIENCE_SECONDS = 120
+"""Of every client here: it only ends what would never end, on a machine that may stand still."""
+
+
+class MovedClock:
+    """The time that passes, and what a test has moved it ahead."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self._ahead
+
+    def move(self, seconds: float) -> None:
+        self._ahead += seconds
+
+
 @dataclass
 class GatewayStack:
     """A running gateway and what stands behind it."""
@@ -105,6 +124,8 @@ class GatewayStack:
     administration: Administration
     breaker: CircuitBreaker
     settings: Settings
+    clock: MovedClock
+    server: BaseWSGIServer
     key: str = ""
 
     def new_key(self, team: str = "research", **members: Any) -> str:
@@ -112,30 +133,58 @@ class GatewayStack:
 
     def openai(self, key: str | None = None, **options: Any) -> openai.OpenAI:
         http = openai.DefaultHttpxClient(verify=WITHOUT_CERTIFICATES)
-        options = {"max_retries": 0, "timeout": 20, "http_client": http, **options}
+        options = {"max_retries": 0, "timeout": PATIENCE_SECONDS, "http_client": http, **options}
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key=key or self.key, **options)
 
     def anthropic(self, key: str | None = None, **options: Any) -> anthropic.Anthropic:
         http = anthropic.DefaultHttpxClient(verify=WITHOUT_CERTIFICATES)
-        options = {"max_retries": 0, "timeout": 20, "http_client": http, **options}
+        options = {"max_retries": 0, "timeout": PATIENCE_SECONDS, "http_client": http, **options}
         return anthropic.Anthropic(base_url=self.url, api_key=key or self.key, **options)
 
     def http(self, key: str | None = None) -> httpx.Client:
         headers = {"Authorization": f"Bearer {key or self.key}"}
         return httpx.Client(
-            base_url=self.url, headers=headers, timeout=20, verify=WITHOUT_CERTIFICATES
+            base_url=self.url,
+            headers=headers,
+            timeout=PATIENCE_SECONDS,
+            verify=WITHOUT_CERTIFICATES,
         )
 
     def reset(self) -> None:
-        """Forget scripts, recorded calls and failures of models."""
+        """Forget scripts, recorded calls and failures of models, once nothing goes on any more.
+
+        A call that an earlier test gave up would be recorded, or written to the log, in this one.
+        """
+        self.bedrock.reset()
+        eventually(self.is_idle)
         self.bedrock.reset()
         for alias in MODELS:
             self.breaker.succeeded(alias)
+
+    def is_idle(self) -> bool:
+        """Tell whether no request is answered, and no call read."""
+        dispatcher = self.server.task_dispatcher
+        with dispatcher.lock:
+            busy = dispatcher.queue or dispatcher.active_count
+        return not busy and "upstream" not in {each.name for each in threading.enumerate()}
 
     def sent(self) -> RecordedCall:
         """Return the one call that reached Bedrock."""
         (call,) = self.bedrock.calls
         return call
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until it holds; what it waits for is told by nobody.
+
+    Raises:
+        TimeoutError: it did not.
+    """
+    until, pause = time.monotonic() + PATIENCE_SECONDS, threading.Event()
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError("It never came to that.")
+        pause.wait(0.005)
 
 
 @contextmanager
@@ -164,10 +213,15 @@ def running_gateway(
         "GATEWAY_THREADS": "24",
         **(variables or {}),
     }
-    with mock.patch.dict(os.environ, environ):
+    with (
+        mock.patch.dict(os.environ, environ),
+        # A retry of a transaction would be told that it was made already: the emulator knows no
+        # tokens of requests. So none is made because the machine stood still.
+        mock.patch("gateway.runtime.GOVERNANCE_TIMEOUT_SECONDS", PATIENCE_SECONDS),
+    ):
         settings = Settings.read(os.environ)
-        breaker = CircuitBreaker()
-        application = create_application(settings, breaker=breaker)
+        breaker, clock = CircuitBreaker(), MovedClock()
+        application = create_application(settings, breaker=breaker, clock=clock)
         server = create(application, replace(settings, port=0))
     peppers = VersionedSecret(emulator.secrets_manager(), settings.pepper_secret)
     administration = Administration(emulator.dynamodb(), settings.directory_table, peppers)
@@ -175,10 +229,11 @@ def running_gateway(
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{port_of(server)}"
-    stack = GatewayStack(url, bedrock, administration, breaker, settings)
+    stack = GatewayStack(url, bedrock, administration, breaker, settings, clock, server)
     stack.key = stack.new_key()
     try:
         yield stack
     finally:
+        bedrock.reset()
         server.close()
-        server.task_dispatcher.shutdown(timeout=1)
+        server.task_dispatcher.shutdown(timeout=PATIENCE_SECONDS)

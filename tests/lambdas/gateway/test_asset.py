@@ -17,7 +17,7 @@ def loaded(statement: str) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     return set(process.stdout.split())
 
@@ -43,7 +43,7 @@ def test_loading_needs_no_environment_and_calls_nothing() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     assert process.stdout == "loaded\n"
 
@@ -56,7 +56,7 @@ def test_an_unusable_environment_is_a_sentence_and_no_stack_trace() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert process.returncode == 2
     assert "GATEWAY_MODELS is not set." in process.stderr

@@ -10,7 +10,7 @@ import pytest
 from gateway.breaker import FAILURES_TO_OPEN
 from ops.fake_bedrock.reply import Reply, text_steps
 from ops.fake_bedrock.server import FakeBedrock
-from tests.lambdas.gateway.stack import GatewayStack
+from tests.lambdas.gateway.stack import PATIENCE_SECONDS, GatewayStack
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 PARTIAL = text_steps("par", "tial")[:2]
@@ -216,11 +216,11 @@ class TestClosedConnections:
         self, gateway: GatewayStack, client: openai.OpenAI
     ) -> None:
         piece = PARTIAL[1]
-        gateway.bedrock.script(Reply([*PARTIAL, *([{"pause": 0.01}, piece] * 2000)]))
+        gateway.bedrock.script(Reply([*PARTIAL, *([{"pause": 0.01}, piece] * 20_000)]))
         stream = client.chat.completions.create(model="smart", messages=HELLO, stream=True)
         next(iter(stream))
         stream.close()
-        assert gateway.bedrock.disconnects.acquire(timeout=10)
+        assert gateway.bedrock.disconnects.acquire(timeout=PATIENCE_SECONDS)
 
     def test_one_silent_stream_does_not_hold_up_others(
         self, gateway: GatewayStack, client: openai.OpenAI

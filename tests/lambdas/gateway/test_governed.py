@@ -11,7 +11,7 @@ import pytest
 from gateway.governance.administration import Team
 from gateway.governance.budget import Limits
 from ops.fake_bedrock.reply import Reply, text_steps
-from tests.lambdas.gateway.stack import GatewayStack
+from tests.lambdas.gateway.stack import PATIENCE_SECONDS, GatewayStack
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 
@@ -278,7 +278,7 @@ class TestWrongInput:
 
     def test_broken_http_is_answered_in_json(self, gateway: GatewayStack) -> None:
         host, port = gateway.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as connection:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
             connection.sendall(b"POST / HTTP/1.1\r\nContent-Length: nonsense\r\n\r\n")
             head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400 ")

@@ -8,7 +8,7 @@ import schemathesis
 from hypothesis import HealthCheck, strategies
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from tests.lambdas.gateway.stack import MODELS, GatewayStack
+from tests.lambdas.gateway.stack import MODELS, PATIENCE_SECONDS, GatewayStack
 
 EXAMPLES = 60
 
@@ -50,7 +50,7 @@ def test_no_request_that_fits_the_document_breaks_the_gateway(gateway: GatewaySt
         for alias in MODELS:
             gateway.breaker.succeeded(alias)
         headers = {"Authorization": f"Bearer {gateway.key}"}
-        response = case.call(headers=headers, timeout=10)
+        response = case.call(headers=headers, timeout=PATIENCE_SECONDS)
         statuses.add(response.status_code)
         # A schema cannot say everything: what fits it may still be refused with a reason.
         case.validate_response(response, excluded_checks=[positive_data_acceptance])

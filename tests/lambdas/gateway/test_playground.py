@@ -9,9 +9,11 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 from gateway.governance.budget import Limits
 from ops.fake_bedrock.reply import Reply, text_steps
-from tests.lambdas.gateway.stack import GatewayStack
+from tests.lambdas.gateway.stack import PATIENCE_SECONDS, GatewayStack
 
 CHROMIUM = shutil.which("chromium")
+
+PATIENCE_MILLISECONDS = 1000 * PATIENCE_SECONDS
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed.")
 
@@ -20,7 +22,10 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium i
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # A container has no user namespaces for the browser's own sandbox.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE_MILLISECONDS
+        )
+        expect.set_options(timeout=PATIENCE_MILLISECONDS)
         yield browser
         browser.close()
 
@@ -37,6 +42,7 @@ def page(browser: Browser, gateway: GatewayStack, complaints: list[str]) -> Iter
             complaints.append(message.text)
 
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE_MILLISECONDS)
     page.on("console", note)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(gateway.url)

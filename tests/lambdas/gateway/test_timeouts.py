@@ -1,13 +1,15 @@
 """Heartbeats and deadlines of whole requests."""
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import openai
 import pytest
 
 from ops.fake_bedrock.reply import Reply, text_steps
 from ops.fake_bedrock.server import FakeBedrock
-from tests.lambdas.gateway.stack import GatewayStack, running_gateway
+from tests.lambdas.gateway.stack import PATIENCE_SECONDS, GatewayStack, running_gateway
 from tests.lambdas.gateway.test_chat import hello
 from tests.lambdas.governance.emulator import Emulator
 
@@ -25,7 +27,7 @@ def beating_gateway(emulator: Emulator) -> Iterator[GatewayStack]:
 
 @pytest.fixture(scope="module")
 def hasty_gateway(emulator: Emulator) -> Iterator[GatewayStack]:
-    variables = {"GATEWAY_DEADLINE_SECONDS": "0.8", "GATEWAY_FIRST_EVENT_SECONDS": "0.3"}
+    variables = {"GATEWAY_HEARTBEAT_SECONDS": "0.02", "GATEWAY_FIRST_EVENT_SECONDS": "0.1"}
     with FakeBedrock() as bedrock, running_gateway(emulator, bedrock, variables) as gateway:
         yield gateway
 
@@ -40,7 +42,23 @@ def beating(beating_gateway: GatewayStack) -> GatewayStack:
 def hasty(hasty_gateway: GatewayStack) -> Iterator[GatewayStack]:
     hasty_gateway.reset()
     yield hasty_gateway
-    hasty_gateway.bedrock.gate("never").set()
+    # Calls that were given up still wait.
+    hasty_gateway.reset()
+
+
+@contextmanager
+def deadline_passing(gateway: GatewayStack) -> Iterator[None]:
+    """Let the deadline pass once the model has the call, and not before."""
+    model_has_it = gateway.bedrock.reached("never")
+
+    def pass_deadline() -> None:
+        if model_has_it.wait(PATIENCE_SECONDS):
+            gateway.clock.move(gateway.settings.timeouts.deadline_seconds)
+
+    passing = threading.Thread(target=pass_deadline)
+    passing.start()
+    yield
+    passing.join()
 
 
 def test_a_gap_is_bridged_by_comments_that_clients_skip(beating: GatewayStack) -> None:
@@ -84,24 +102,32 @@ def test_an_answer_that_does_not_begin_ends_at_the_deadline(
     hasty: GatewayStack, stream: bool
 ) -> None:
     hasty.bedrock.script(Reply([NEVER, *text_steps("late")]))
-    with hasty.openai() as client, pytest.raises(openai.APIError, match="longer than the gateway"):
+    with (
+        deadline_passing(hasty),
+        hasty.openai() as client,
+        pytest.raises(openai.APIError, match="longer than the gateway"),
+    ):
         list(client.chat.completions.create(model="plain", messages=hello(), stream=stream))
 
 
 def test_a_stream_that_stalls_ends_at_the_deadline_without_done(hasty: GatewayStack) -> None:
     hasty.bedrock.script(Reply([START, FIRST, NEVER, *REST]))
     body = {"model": "plain", "messages": hello(), "stream": True}
-    with hasty.http() as http:
-        response = http.post("/v1/chat/completions", json=body)
-    assert '"first"' in response.text
-    assert '"code":"timeout"' in response.text
-    assert "[DONE]" not in response.text
+    text = ""
+    with hasty.http() as http, http.stream("POST", "/v1/chat/completions", json=body) as response:
+        for line in response.iter_lines():
+            text += line
+            if '"first"' in line:
+                hasty.clock.move(hasty.settings.timeouts.deadline_seconds)
+    assert '"first"' in text
+    assert '"code":"timeout"' in text
+    assert "[DONE]" not in text
 
 
 def test_what_a_late_answer_may_have_used_counts_in_full(hasty: GatewayStack) -> None:
     key = hasty.new_key()
     hasty.bedrock.script(Reply([NEVER, *text_steps("late")]))
-    with hasty.openai(key) as client, pytest.raises(openai.APIError):
+    with deadline_passing(hasty), hasty.openai(key) as client, pytest.raises(openai.APIError):
         client.chat.completions.create(model="plain", messages=hello(), max_tokens=500)
     with hasty.http(key) as http:
         lines = http.get("/v1/usage").json()["lines"]

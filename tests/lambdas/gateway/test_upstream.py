@@ -24,7 +24,7 @@ class ScriptedCall:
             if isinstance(step, Exception):
                 raise step
             if isinstance(step, threading.Event):
-                assert step.wait(10)
+                assert step.wait(60)
             else:
                 yield step
 

@@ -21,13 +21,17 @@ from gateway.vllm.keys import ServerKeys
 from ops.fake_bedrock.reply import Reply
 from ops.fake_bedrock.server import FakeBedrock
 from tests.fake_vllm import Answer, FakeVllm, refusal, text_steps
-from tests.lambdas.gateway.stack import GatewayStack, chat_model, running_gateway
+from tests.lambdas.gateway.stack import (
+    PATIENCE_SECONDS,
+    GatewayStack,
+    chat_model,
+    running_gateway,
+)
 from tests.lambdas.gateway.test_chat import PNG, WEATHER, hello
 from tests.lambdas.governance.emulator import Emulator
 
 KEY = "k" * 48
 SERVED = "qwen3-8b"
-ABORT_SECONDS = 5
 CAPABILITIES = [
     *("image", "json_schema", "sequential_tools", "stop", "system", "temperature"),
     *("tool_choice", "tools", "top_k", "top_p", "unsigned_reasoning"),
@@ -90,19 +94,20 @@ class Served:
             self.gateway.breaker.succeeded(alias)
 
 
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextmanager
+def nowhere() -> Iterator[str]:
+    """Give an address at which nothing listens, and at which nobody else can either."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
 
 
 @contextmanager
 def serving(emulator: Emulator, settings: Mapping[str, str]) -> Iterator[Served]:
     """Run a gateway with ``settings`` before Bedrock and a model server."""
-    with FakeVllm(SERVED, KEY) as vllm, FakeBedrock() as bedrock:
+    with FakeVllm(SERVED, KEY) as vllm, FakeBedrock() as bedrock, nowhere() as away:
         secret = emulator.make_secret(KEY)
-        models = catalogue(vllm.base_url, f"http://127.0.0.1:{unused_port()}/v1")
+        models = catalogue(vllm.base_url, away)
         variables = {
             "GATEWAY_MODELS": json.dumps(models),
             "GATEWAY_SERVER_KEYS": f"{SERVED}={secret}",
@@ -117,7 +122,6 @@ def module_served(emulator: Emulator) -> Iterator[Served]:
     settings = {
         "GATEWAY_HEARTBEAT_SECONDS": "0.05",
         "GATEWAY_FIRST_EVENT_SECONDS": "0.2",
-        "GATEWAY_DEADLINE_SECONDS": "20",
     }
     with serving(emulator, settings) as served:
         yield served
@@ -442,7 +446,7 @@ def test_a_client_that_leaves_stops_the_server(served: Served, when: str) -> Non
     body = {"model": "own", "messages": hello(), "stream": True}
     with served.gateway.http() as http, http.stream("POST", "/v1/chat/completions", json=body) as r:
         next(r.iter_lines())
-    assert served.vllm.aborts.acquire(timeout=ABORT_SECONDS)
+    assert served.vllm.aborts.acquire(timeout=PATIENCE_SECONDS)
     metrics = urllib.request.urlopen(served.vllm.base_url.removesuffix("/v1") + "/metrics")  # noqa: S310 - loopback
     with metrics:
         assert b'finished_reason="abort"' in metrics.read()
@@ -469,7 +473,7 @@ def test_a_new_key_is_read_when_the_old_one_is_refused(served: Served) -> None:
     secrets = served.emulator.secrets_manager()
     name = served.emulator.make_secret("o" * 48)
     keys = ServerKeys(secrets, {SERVED: name}, seconds_between_renewals=0)
-    vllm = VllmClient(keys, connections=1, read_timeout_seconds=5)
+    vllm = VllmClient(keys, connections=1, read_timeout_seconds=PATIENCE_SECONDS)
     model = served.gateway.settings.catalogue.entry("own")
     assert keys.key(SERVED) == "o" * 48
     secrets.put_secret_value(SecretId=name, SecretString=KEY)

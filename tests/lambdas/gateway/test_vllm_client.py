@@ -8,6 +8,7 @@ from gateway.catalogue import Model, Price
 from gateway.vllm.client import VllmCall, VllmClient, VllmEmbeddingCall
 from gateway.vllm.keys import ServerKeys
 from tests.fake_vllm import Answer, FakeVllm, text_steps
+from tests.lambdas.gateway.stack import PATIENCE_SECONDS
 
 SERVED = "qwen3-8b"
 KEY = "k" * 48
@@ -35,7 +36,7 @@ def model(vllm: FakeVllm) -> Model:
 @pytest.fixture
 def client() -> VllmClient:
     keys = ServerKeys(Secrets(), {SERVED: "secret"})
-    return VllmClient(keys, connections=2, read_timeout_seconds=5)
+    return VllmClient(keys, connections=2, read_timeout_seconds=PATIENCE_SECONDS)
 
 
 def test_a_call_given_up_does_not_stop_the_next_one_of_its_thread(
