@@ -105,7 +105,8 @@ class Emulator:
             "region_name": REGION,
             "aws_access_key_id": "testing",
             "aws_secret_access_key": "testing",
-            "config": Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 0}),
+            # Long, for the machine may stand still: an attempt that is given up is not made again.
+            "config": Config(connect_timeout=120, read_timeout=120, retries={"max_attempts": 0}),
         }
 
 

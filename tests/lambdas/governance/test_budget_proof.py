@@ -16,6 +16,7 @@ from multiprocessing.synchronize import Barrier
 import pytest
 
 from gateway.governance.budget import BudgetExceeded, Dimension, Limits, Scope, Usage, Window
+from gateway.governance.ledger import DynamoDBLedger
 from tests.lambdas.governance.budgets import (
     CALLER,
     RATES,
@@ -85,13 +86,14 @@ def spend(
     """Reserve, settle and release as a gateway would, and report each scenario's sums."""
     spent = []
     for scenario, table in zip(SCENARIOS, tables, strict=True):
+        ledger = make_ledger(emulator, table, key=scenario.key, team=scenario.team)
+        # Only now: who makes his client first must not have spent all before the others begin.
         start.wait()
-        spent.append(spend_in(scenario, emulator, table, seed))
+        spent.append(spend_from(ledger, seed))
     results.send(spent)
 
 
-def spend_in(scenario: Scenario, emulator: Emulator, table: str, seed: int) -> Spent:
-    ledger = make_ledger(emulator, table, key=scenario.key, team=scenario.team)
+def spend_from(ledger: DynamoDBLedger, seed: int) -> Spent:
     choose = random.Random(seed)  # noqa: S311 - reproducible, not secret
     settled = dict.fromkeys(Dimension, 0)
     refused = 0

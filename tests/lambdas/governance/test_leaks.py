@@ -23,11 +23,14 @@ from gateway.governance.redaction import Redaction, Redactor
 from gateway.governance.request_context import RequestContextAuthenticator
 from gateway.governance.telemetry import RequestMetrics, Telemetry
 from gateway.governance.versioned_secret import VersionedSecret
-from tests.lambdas.governance.budgets import CALLER
+from tests.lambdas.governance.budgets import CALLER, FixedClock
 from tests.lambdas.governance.emulator import Emulator
 from tests.lambdas.governance.samples import Sample, positives
 
 KEY = b"k" * 32
+
+CLOCK = FixedClock()
+"""So that no moment is taken for a value that is a number."""
 
 
 class Quoting:
@@ -61,8 +64,8 @@ def test_no_value_reaches_a_line_or_a_metric(
     lines: io.StringIO, redaction: str, outcome: str
 ) -> None:
     samples = positives()
-    log = RequestLog(lambda team: Redactor(KEY, team), stream=lines)
-    telemetry = Telemetry("prod", stream=lines)
+    log = RequestLog(lambda team: Redactor(KEY, team), stream=lines, clock=CLOCK)
+    telemetry = Telemetry("prod", stream=lines, clock=CLOCK)
     for sample in samples:
         written = log.write(
             replace(CALLER, redaction=redaction),
@@ -84,7 +87,7 @@ def test_no_value_reaches_a_line_or_a_metric(
 
 def test_no_value_reaches_a_line_when_the_redactor_fails(lines: io.StringIO) -> None:
     samples = positives()
-    log = RequestLog(lambda _: Quoting(), stream=lines)
+    log = RequestLog(lambda _: Quoting(), stream=lines, clock=CLOCK)
     for sample in samples:
         log.write(CALLER, "req-1", "smart", [sample.text], sample.text, None, "ok", {})
     text = lines.getvalue() + lines.getvalue().encode().decode("unicode-escape")
@@ -97,7 +100,7 @@ def test_no_value_given_as_an_outcome_a_model_or_a_request_id_reaches_a_line(
 ) -> None:
     """Text that was put where a word belongs: what is no word is not written."""
     samples = [sample for sample in positives() if " " in sample.text]
-    log = RequestLog(lambda team: Redactor(KEY, team), stream=lines)
+    log = RequestLog(lambda team: Redactor(KEY, team), stream=lines, clock=CLOCK)
     for sample in samples:
         log.write(CALLER, sample.text, sample.text, [], "", None, sample.text, {sample.text: 1})
     assert leaked(samples, lines.getvalue()) == []
@@ -107,7 +110,7 @@ def test_the_same_check_sees_the_values_where_a_team_wants_them_logged() -> None
     """Otherwise the tests above could not fail."""
     stream = io.StringIO()
     samples = positives()
-    log = RequestLog(lambda team: Redactor(KEY, team), stream=stream)
+    log = RequestLog(lambda team: Redactor(KEY, team), stream=stream, clock=CLOCK)
     for sample in samples:
         caller = replace(CALLER, redaction="full")
         log.write(caller, "req-1", "smart", [sample.text], "", None, "ok", {})
@@ -150,7 +153,7 @@ def test_no_credential_reaches_a_line_or_an_exception(
 def test_no_value_reaches_the_ledgers_table_or_its_errors(
     emulator: Emulator, ledger_table: str
 ) -> None:
-    store = IdempotencyStore(emulator.dynamodb(), ledger_table)
+    store = IdempotencyStore(emulator.dynamodb(), ledger_table, clock=CLOCK)
     samples = positives()[:40]
     for sample in samples:
         store.begin(CALLER, sample.value, sample.text.encode())

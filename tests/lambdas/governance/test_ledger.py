@@ -348,7 +348,7 @@ def test_without_dynamodb_every_call_says_that_the_budget_is_unavailable(
         region_name="eu-central-1",
         aws_access_key_id="testing",
         aws_secret_access_key="testing",
-        config=Config(retries={"max_attempts": 0}, connect_timeout=1),
+        config=Config(retries={"max_attempts": 0}, connect_timeout=60),
     )
     ledger = DynamoDBLedger(nobody, ledger_table, rates=RATES, limits=FixedLimits())
     usage = Usage(input_tokens=1, output_tokens=1)
@@ -428,7 +428,7 @@ STEPS = st.lists(
 @settings(
     max_examples=15,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=STEPS)
 def test_after_any_history_the_counter_is_what_was_settled_plus_what_is_held(

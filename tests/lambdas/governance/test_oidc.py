@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
+from gateway.governance import oidc
 from gateway.governance.budget import Limits
 from gateway.governance.directory import TeamRecord
 from gateway.governance.identity import Caller, Suspended, Unauthenticated
@@ -91,6 +92,12 @@ class KeyHandler(LoopbackHandler):
 def key_server() -> Iterator[KeyServer]:
     with KeyServer() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys come from this very process, which may stand still for a while."""
+    monkeypatch.setattr(oidc, "FETCH_TIMEOUT_SECONDS", 120)
 
 
 @pytest.fixture
