@@ -83,16 +83,18 @@ def test_killed_before_any_operation_on_a_file(
 
 def test_killed_after_any_time(undisturbed: Undisturbed, laptop: Laptop, kill: Killer) -> None:
     dice = random.Random(20261123)  # noqa: S311 - not for secrets
-    killed = 0
-    for _ in range(KILLED_AFTER):
-        seconds = dice.uniform(0, undisturbed.seconds)
+    killed, longest = 0, undisturbed.seconds
+    while killed < KILLED_AFTER:
+        seconds = dice.uniform(0, longest)
         start_over(laptop)
-        killed += (
-            kill(folder=laptop.root, arguments=laptop.arguments(), seconds=seconds)["signal"] == 9
-        )
+        first = kill(folder=laptop.root, arguments=laptop.arguments(), seconds=seconds)
+        if first["signal"] == 9:
+            killed += 1
+        else:
+            # It was done by then: the machine had more to do while the other run was measured.
+            longest = seconds
         kill(folder=laptop.root, arguments=laptop.arguments())
         assert_same(laptop, undisturbed, seconds)
-    assert killed > KILLED_AFTER / 2
 
 
 def test_killed_again_and_again_until_it_is_done(

@@ -14,14 +14,15 @@ from tests.jobs.fine_tuning import hash_chain
 
 ROOT = Path(__file__).parents[3]
 STEPS = 60
+ENDLESS = 10**9
 KILLED = 12
 
 pytestmark = pytest.mark.slow
 
 
-def start(folder: Path) -> "subprocess.Popen[str]":
+def start(folder: Path, steps: int = STEPS) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-u", "-S", hash_chain.__file__, str(folder), str(STEPS)],
+        [sys.executable, "-u", "-S", hash_chain.__file__, str(folder), str(steps)],
         env={"PYTHONPATH": str(ROOT / "jobs"), "PATH": "/usr/bin"},
         stdout=subprocess.PIPE,
         text=True,
@@ -69,7 +70,8 @@ def test_a_run_killed_again_and_again_loses_no_step_and_repeats_none(tmp_path: P
 
 
 def test_a_run_that_gets_sigterm_leaves_the_step_it_was_in(tmp_path: Path) -> None:
-    process = start(tmp_path)
+    # Steps without end: however late the signal is sent, the run is in the middle of one.
+    process = start(tmp_path, ENDLESS)
     wait_for(process, "saved step 3")
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate()
