@@ -32,8 +32,14 @@ use_packaged_node()
 # The validation engine decides in `make synth`, once; in tests it would double every synthesis.
 os.environ.setdefault("CDK_VALIDATION", "false")
 # How long a thing takes depends on what else the machine does; speed is measured in benchmarks/.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
+# And the same examples in every run: a change is refused for what it breaks and not by chance. Look
+# for others with `pytest --hypothesis-profile explore`.
+UNTIMED = hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile("repeatable", UNTIMED, derandomize=True)
+hypothesis.settings.register_profile("explore", UNTIMED, max_examples=2_000, derandomize=False)
+hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_configure() -> None:
