@@ -26,7 +26,7 @@ _CALLERS = (
     f"{_TASKS}.service.state_task_service_sns",
     f"{_TASKS}.service.state_task_service_unsupported",
 )
-LONGEST_SECONDS = 60
+LONGEST_SECONDS = 600
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 

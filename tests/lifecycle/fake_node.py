@@ -220,7 +220,7 @@ class FakeNode:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=600,
         )
 
     @property

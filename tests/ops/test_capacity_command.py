@@ -524,7 +524,7 @@ def test_a_person_at_a_real_terminal_buys_by_typing_the_id(aws: AwsOnLoopback) -
             text=True,
         )
         os.write(controller, b"cbr-1\n")
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=600)
     finally:
         os.close(controller)
         os.close(terminal)
