@@ -84,7 +84,7 @@ class GatewayStack(Layer):
                 authorizer=_code(TOKEN_AUTHORIZER if gateway.oidc else AUTHORIZER),
             ),
             vpc=network.vpc,
-            vpc_cidr=environment.network.chosen_vpc.cidr,
+            vpc_cidrs=environment.network.chosen_vpc.cidrs,
             domain=(
                 None
                 if gateway.private

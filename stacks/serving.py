@@ -88,7 +88,7 @@ class ServingStack(Layer):
         return ServingSite(
             cluster=eks.cluster,
             namespace=serving.namespace,
-            vpc_cidr=self._environment.network.chosen_vpc.cidr,
+            vpc_cidrs=self._environment.network.chosen_vpc.cidrs,
             domain=domain.name,
             certificate=network.certificate,
             hosted_zone=network.hosted_zone,

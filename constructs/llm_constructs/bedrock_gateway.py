@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +76,7 @@ class BedrockGateway(Construct):
     ``alias`` the version of the function that is in use, ``tables`` and ``pepper`` are what keys
     are administered with, ``guardrail`` is what every chat call passes, ``alarms``, ``signals`` and
     ``queries`` say what to watch. Data and keys follow ``removal_policy``. A private API accepts
-    calls from ``vpc_cidr``, by default the range that ``vpc`` knows. ``endpoints`` are the models
+    calls from ``vpc_cidrs``, by default the range that ``vpc`` knows. ``endpoints`` are the models
     that the environment serves, by name; those that aliases lead to are called as well.
 
     Raises :class:`~llm_constructs.specs.problem.SpecificationError` for an alias without endpoint.
@@ -91,7 +91,7 @@ class BedrockGateway(Construct):
         environment_name: str,
         code: GatewayCode,
         vpc: ec2.IVpc,
-        vpc_cidr: str | None = None,
+        vpc_cidrs: Sequence[str] = (),
         domain: GatewayDomain | None = None,
         endpoints: Mapping[str, ModelEndpoint] | None = None,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
@@ -137,7 +137,7 @@ class BedrockGateway(Construct):
             handler=self.alias,
             authorizer=self._authorizer.function,
             vpc=vpc,
-            vpc_cidr=vpc_cidr,
+            vpc_cidrs=vpc_cidrs,
             encryption_key=self.key,
             domain=domain,
             removal_policy=removal_policy,

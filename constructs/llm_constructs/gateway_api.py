@@ -65,8 +65,8 @@ class GatewayApi(Construct):
 
     ``/v1`` takes keys and tokens, which ``authorizer`` checks; ``/iam/v1`` takes signed requests.
     With ``domain`` the API answers under its name only. A private API answers inside ``vpc`` only.
-    ``vpc_cidr`` is the VPC's range, which the rule packs can check only where the synthesis knows
-    it; by default it is asked of ``vpc``.
+    ``vpc_cidrs`` are the VPC's ranges, which the rule packs can check only where the synthesis
+    knows them; by default ``vpc`` is asked.
     ``url`` is where clients begin, with a slash at its end.
     """
 
@@ -79,7 +79,7 @@ class GatewayApi(Construct):
         handler: lambda_.IFunction,
         authorizer: lambda_.IFunction,
         vpc: ec2.IVpc,
-        vpc_cidr: str | None = None,
+        vpc_cidrs: Sequence[str] = (),
         encryption_key: CustomerKey,
         domain: GatewayDomain | None = None,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
@@ -94,8 +94,8 @@ class GatewayApi(Construct):
             timeout=INTEGRATION_TIMEOUT,
             scope_permission_to_method=False,
         )
-        cidr = vpc_cidr or vpc.vpc_cidr_block
-        endpoint = self._make_endpoint(vpc, cidr) if gateway.private else None
+        cidrs = vpc_cidrs or [vpc.vpc_cidr_block]
+        endpoint = self._make_endpoint(vpc, cidrs) if gateway.private else None
         self.api = self._make_api(endpoint, closed=domain is not None)
         self._log_executions()
         self._add_open_routes()
@@ -167,7 +167,7 @@ class GatewayApi(Construct):
         self._acknowledge(api)
         return api
 
-    def _make_endpoint(self, vpc: ec2.IVpc, cidr: str) -> ec2.InterfaceVpcEndpoint:
+    def _make_endpoint(self, vpc: ec2.IVpc, cidrs: Sequence[str]) -> ec2.InterfaceVpcEndpoint:
         group = ec2.SecurityGroup(
             self,
             "EndpointSecurityGroup",
@@ -175,7 +175,8 @@ class GatewayApi(Construct):
             description="HTTPS from the VPC to the private API",
             allow_all_outbound=False,
         )
-        group.add_ingress_rule(ec2.Peer.ipv4(cidr), ec2.Port.tcp(443), "HTTPS from the VPC")
+        for cidr in cidrs:
+            group.add_ingress_rule(ec2.Peer.ipv4(cidr), ec2.Port.tcp(443), "HTTPS from the VPC")
         return ec2.InterfaceVpcEndpoint(
             self,
             "Endpoint",

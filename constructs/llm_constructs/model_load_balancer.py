@@ -1,6 +1,7 @@
 """The load balancer of one model, made by CloudFormation so that it goes with its stack."""
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 from aws_cdk import Duration, RemovalPolicy
@@ -26,7 +27,7 @@ https://docs.vllm.ai/en/stable/usage/security/
 class ModelLoadBalancer(Construct):
     """HTTPS for ``host`` inside the VPC, passed on to the pods that are bound to ``target_group``.
 
-    Only addresses of ``vpc_cidr`` connect; the public reaches models through the gateway. A
+    Only addresses of ``vpc_cidrs`` connect; the public reaches models through the gateway. A
     connection may be silent for ``idle_timeout_seconds``, and a target that goes away finishes what
     it has begun for ``deregistration_seconds``. The pods have the security group
     ``pod_security_group_id`` and listen at ``port``; ``health_path`` says whether one is well.
@@ -38,7 +39,7 @@ class ModelLoadBalancer(Construct):
         construct_id: str,
         *,
         vpc: ec2.IVpc,
-        vpc_cidr: str,
+        vpc_cidrs: Sequence[str],
         host: str,
         certificate: acm.ICertificate,
         hosted_zone: route53.IHostedZone,
@@ -58,7 +59,8 @@ class ModelLoadBalancer(Construct):
             description=f"HTTPS to {host}",
             allow_all_outbound=False,
         )
-        group.add_ingress_rule(ec2.Peer.ipv4(vpc_cidr), ec2.Port.tcp(HTTPS), "HTTPS from the VPC")
+        for cidr in vpc_cidrs:
+            group.add_ingress_rule(ec2.Peer.ipv4(cidr), ec2.Port.tcp(HTTPS), "HTTPS from the VPC")
         pods = ec2.Peer.security_group_id(pod_security_group_id)
         group.add_egress_rule(pods, ec2.Port.tcp(port), "The model's pods")
         # L1, for the group is another stack's.

@@ -1,5 +1,6 @@
 """A router that sends requests which begin alike to the same copy of a model."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from llm_constructs import vllm
@@ -10,7 +11,7 @@ from llm_constructs.model_server_pod import (
     LEAVING_SECONDS,
     labels,
 )
-from llm_constructs.model_server_workload import https_anywhere, name_resolution
+from llm_constructs.model_server_workload import addresses, https_anywhere, name_resolution
 from llm_constructs.scrape_configuration import scrape_annotations
 from llm_constructs.specs.model_placement import ROUTER_ARCHITECTURE
 from llm_constructs.specs.model_server import ModelServer
@@ -36,7 +37,7 @@ def router_name(server: ModelServer) -> str:
 
 
 def router_objects(
-    server: ModelServer, namespace: str, *, vpc_cidr: str, readiness_gate: str
+    server: ModelServer, namespace: str, *, vpc_cidrs: Sequence[str], readiness_gate: str
 ) -> dict[str, KubernetesObject]:
     """Return the router's objects by construct id, in the order of their application."""
     name = router_name(server)
@@ -60,7 +61,7 @@ def router_objects(
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
         },
-        "RouterNetworkPolicy": _network_policy(server, metadata, vpc_cidr),
+        "RouterNetworkPolicy": _network_policy(server, metadata, vpc_cidrs),
         "RouterBudget": {
             "apiVersion": "policy/v1",
             "kind": "PodDisruptionBudget",
@@ -175,7 +176,7 @@ def _pod(server: ModelServer, namespace: str, readiness_gate: str) -> dict[str, 
 
 
 def _network_policy(
-    server: ModelServer, metadata: dict[str, str], vpc_cidr: str
+    server: ModelServer, metadata: dict[str, str], vpc_cidrs: Sequence[str]
 ) -> KubernetesObject:
     """Return the rule that the router reaches names, the cluster's API and the copies alone.
 
@@ -191,7 +192,7 @@ def _network_policy(
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 {
-                    "from": [{"ipBlock": {"cidr": vpc_cidr}}],
+                    "from": addresses(vpc_cidrs),
                     "ports": [
                         {"protocol": "TCP", "port": PORT},
                         {"protocol": "TCP", "port": METRICS_PORT},

@@ -1,6 +1,6 @@
 """What Kubernetes is told about a model server besides its pods."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from llm_constructs import vllm
@@ -102,7 +102,9 @@ def disruption_budget(server: ModelServer, namespace: str) -> KubernetesObject:
     }
 
 
-def network_policy(server: ModelServer, namespace: str, *, vpc_cidr: str) -> KubernetesObject:
+def network_policy(
+    server: ModelServer, namespace: str, *, vpc_cidrs: Sequence[str]
+) -> KubernetesObject:
     """Return what reaches the pods and what they reach.
 
     The VPC reaches vLLM's port: load balancer, router and the collector of metrics. The pods reach
@@ -119,12 +121,17 @@ def network_policy(server: ModelServer, namespace: str, *, vpc_cidr: str) -> Kub
             "podSelector": members["podSelector"],
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
-                {"from": [{"ipBlock": {"cidr": vpc_cidr}}], "ports": [_port("TCP", vllm.PORT)]},
+                {"from": addresses(vpc_cidrs), "ports": [_port("TCP", vllm.PORT)]},
                 *({"from": [peer]} for peer in among),
             ],
             "egress": [*outgoing(), *({"to": [peer]} for peer in among)],
         },
     }
+
+
+def addresses(cidrs: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the peers in any of ``cidrs``."""
+    return [{"ipBlock": {"cidr": cidr}} for cidr in cidrs]
 
 
 def outgoing() -> list[dict[str, Any]]:

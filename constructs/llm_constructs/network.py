@@ -83,7 +83,7 @@ class Network(Construct):
         else:
             self.vpc, self.accelerator_subnet = self._import_vpc(vpc)
         self.accelerator_zone = vpc.accelerator_zone
-        self._cidr = vpc.cidr
+        self._cidrs = vpc.cidrs
 
         self.endpoint_security_group: ec2.SecurityGroup | None = None
         if isinstance(vpc, NewVpc) or vpc.endpoints:
@@ -284,7 +284,8 @@ class Network(Construct):
             # Endpoints answer; they never open a connection.
             allow_all_outbound=False,
         )
-        group.add_ingress_rule(ec2.Peer.ipv4(self._cidr), ec2.Port.tcp(HTTPS), "HTTPS from the VPC")
+        for cidr in self._cidrs:
+            group.add_ingress_rule(ec2.Peer.ipv4(cidr), ec2.Port.tcp(HTTPS), "HTTPS from the VPC")
         for name in endpoints.services_for(capabilities):
             endpoint = ec2.InterfaceVpcEndpoint(
                 self,

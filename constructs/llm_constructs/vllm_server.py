@@ -57,7 +57,7 @@ class ServingSite:
 
     cluster: EksCluster
     namespace: str
-    vpc_cidr: str
+    vpc_cidrs: Sequence[str]
     domain: str
     certificate: acm.ICertificate
     hosted_zone: route53.IHostedZone
@@ -190,7 +190,7 @@ class VllmServer(Construct):
             self,
             "Endpoint",
             vpc=site.cluster.vpc,
-            vpc_cidr=site.vpc_cidr,
+            vpc_cidrs=site.vpc_cidrs,
             host=self._host,
             certificate=site.certificate,
             hosted_zone=site.hosted_zone,
@@ -221,7 +221,7 @@ class VllmServer(Construct):
         )
         objects: dict[str, KubernetesObject] = {
             "ServiceAccount": service_account(server.name, site.namespace),
-            "NetworkPolicy": network_policy(server, site.namespace, vpc_cidr=site.vpc_cidr),
+            "NetworkPolicy": network_policy(server, site.namespace, vpc_cidrs=site.vpc_cidrs),
             "DisruptionBudget": disruption_budget(server, site.namespace),
             # Of another name and kind over several nodes, and so other resources: what is only
             # applied anew leaves the object before.
@@ -230,7 +230,7 @@ class VllmServer(Construct):
         }
         if server.prefix_routing:
             objects |= model_router.router_objects(
-                server, site.namespace, vpc_cidr=site.vpc_cidr, readiness_gate=gate
+                server, site.namespace, vpc_cidrs=site.vpc_cidrs, readiness_gate=gate
             )
         objects["RouterBinding" if server.prefix_routing else "Binding"] = self._binding()
         objects |= self._autoscaling()

@@ -61,14 +61,14 @@ def objects(server: ModelServer) -> Iterator[Any]:
     yield workload(server, SITE)
     yield service(server, "serving")
     yield disruption_budget(server, "serving")
-    yield network_policy(server, "serving", vpc_cidr=CIDR)
+    yield network_policy(server, "serving", vpc_cidrs=[CIDR])
     yield target_group_binding(
         server.name, "serving", service_name=server.name, port=8000, target_group_arn="arn"
     )
     yield from autoscaling_objects(server, "serving", SOURCE).values()
     if server.prefix_routing:
         yield from model_router.router_objects(
-            server, "serving", vpc_cidr=CIDR, readiness_gate=readiness_gate(server.name)
+            server, "serving", vpc_cidrs=[CIDR], readiness_gate=readiness_gate(server.name)
         ).values()
 
 
@@ -385,7 +385,7 @@ def test_the_router_finds_exactly_the_copies_of_its_model() -> None:
     start = given.index("--selector") + 1
     assert given[start : start + 2] == [f"{key}={text}" for key, text in labels(server).items()]
     made: Any = model_router.router_objects(
-        server, "serving", vpc_cidr=CIDR, readiness_gate=readiness_gate("model")
+        server, "serving", vpc_cidrs=[CIDR], readiness_gate=readiness_gate("model")
     )
     assert made["RouterRole"]["rules"] == [
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}

@@ -19,6 +19,7 @@ from llm_constructs.specs.network import (
     NatGateways,
     NewVpc,
 )
+from llm_constructs.specs.problem import SpecificationError
 from stacks.checks import add_checks
 from stacks.platform import CDK_JSON, flags_of
 from tests.constructs.synthesis import ENVIRONMENT, ZONES, Template, app, synthesised
@@ -326,6 +327,19 @@ def test_an_existing_vpc_gets_endpoints_and_nothing_else() -> None:
         if endpoint["VpcEndpointType"] == "Gateway"
     ]
     assert all(g["RouteTableIds"] == ["rtb-0123456789abcdef0"] for g in gateways)
+
+
+def test_endpoints_admit_every_range_of_an_existing_vpc() -> None:
+    template = network(vpc=existing(secondary_cidrs=("100.64.0.0/16",)))
+    rules = template.only("AWS::EC2::SecurityGroup")["SecurityGroupIngress"]
+    assert [rule["CidrIp"] for rule in rules] == ["10.0.0.0/16", "100.64.0.0/16"]
+
+
+def test_ranges_of_an_existing_vpc_do_not_overlap() -> None:
+    with pytest.raises(SpecificationError, match=r"secondary_cidrs = '10.0.128.0/17': It overlaps"):
+        existing(secondary_cidrs=("10.0.128.0/17",))
+    with pytest.raises(SpecificationError, match=r"secondary_cidrs = '100.64': It is not an IPv4"):
+        existing(secondary_cidrs=("100.64",))
 
 
 def test_an_existing_vpc_with_endpoints_of_its_own_is_left_alone() -> None:

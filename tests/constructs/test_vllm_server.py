@@ -37,6 +37,9 @@ ROUTED = server_of(
 KEY_OF_TOKEN = "arn:aws:kms:us-east-2:111111111111:key/1"
 
 
+RANGES = ["10.0.0.0/16", "100.64.0.0/16"]
+
+
 def site_in(stack: cdk.Stack, **settings: Any) -> ServingSite:
     hosted_zone = route53.HostedZone.from_hosted_zone_attributes(
         stack, "Zone", hosted_zone_id="Z1", zone_name="llm.example.com"
@@ -44,7 +47,7 @@ def site_in(stack: cdk.Stack, **settings: Any) -> ServingSite:
     defaults: dict[str, Any] = {
         "cluster": cluster_in(stack),
         "namespace": "serving",
-        "vpc_cidr": "10.0.0.0/16",
+        "vpc_cidrs": RANGES,
         "domain": "llm.example.com",
         "certificate": acm.Certificate.from_certificate_arn(
             stack, "Certificate", "arn:aws:acm:us-east-2:111111111111:certificate/1"
@@ -170,8 +173,8 @@ def test_only_the_vpc_connects_and_only_the_load_balancer_reaches_the_pods_port(
     ]
     assert len(groups) == 2
     for group in groups:
-        (rule,) = group["SecurityGroupIngress"]
-        assert (rule["CidrIp"], rule["FromPort"], rule["ToPort"]) == ("10.0.0.0/16", 443, 443)
+        for rule in group["SecurityGroupIngress"]:
+            assert (rule["FromPort"], rule["ToPort"]) == (443, 443)
     ports = {
         body["FromPort"]
         for key, body in (
@@ -361,3 +364,17 @@ def test_load_balancers_of_environments_with_data_cannot_be_deleted_by_mistake(
         for each in (template, synthesised(throwaway))
     )
     assert (kept, gone) == ({"true"}, {"false"})
+
+
+def test_every_range_of_the_vpc_and_no_other_is_admitted(template: Template) -> None:
+    admitted = [
+        [rule["CidrIp"] for rule in group.get("SecurityGroupIngress", ())]
+        for group in template.properties("AWS::EC2::SecurityGroup")
+        if "HTTPS to" in group["GroupDescription"]
+    ]
+    assert admitted == [RANGES, RANGES]
+    policies = [made for made in objects(template, "").values() if made["kind"] == "NetworkPolicy"]
+    assert len(policies) == 3
+    for policy in policies:
+        (rule,) = policy["spec"]["ingress"]
+        assert [peer["ipBlock"]["cidr"] for peer in rule["from"]] == RANGES

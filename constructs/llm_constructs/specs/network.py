@@ -91,6 +91,11 @@ class NewVpc:
         problems.raise_if_any()
 
     @property
+    def cidrs(self) -> tuple[str, ...]:
+        """Every range of the VPC: it has one."""
+        return (self.cidr,)
+
+    @property
     def has_public_subnets(self) -> bool:
         """Whether a load balancer can have public addresses."""
         return self.nat_gateways is not NatGateways.CLOSED
@@ -103,7 +108,8 @@ class ExistingVpc:
     vpc_id: str
     """The VPC's id."""
     cidr: str
-    """The VPC's range, from which its endpoints accept calls."""
+    """The VPC's first range. Endpoints, load balancers of models and their pods accept calls from
+    the VPC's ranges."""
     availability_zones: tuple[str, ...]
     """The zones of the subnets below, which are named in the same order."""
     private_subnet_ids: tuple[str, ...]
@@ -120,6 +126,8 @@ class ExistingVpc:
     """The zone of that subnet."""
     endpoints: bool = True
     """Whether to make endpoints; false when the VPC has its own."""
+    secondary_cidrs: tuple[str, ...] = ()
+    """Ranges that were added to the VPC later, such as those of subnets for pods."""
 
     def __post_init__(self) -> None:
         problems = Problems("existing VPC")
@@ -131,7 +139,7 @@ class ExistingVpc:
             "It is not the id of a VPC.",
             "Give an id such as vpc-0123456789abcdef0.",
         )
-        _parse_cidr(problems, self.cidr)
+        self._check_ranges(problems)
         self._check_subnets(problems)
         problems.require(
             (self.accelerator_subnet_id is None) == (self.accelerator_zone is None),
@@ -152,9 +160,30 @@ class ExistingVpc:
         problems.raise_if_any()
 
     @property
+    def cidrs(self) -> tuple[str, ...]:
+        """Every range of the VPC."""
+        return (self.cidr, *self.secondary_cidrs)
+
+    @property
     def has_public_subnets(self) -> bool:
         """Whether a load balancer can have public addresses."""
         return bool(self.public_subnet_ids)
+
+    def _check_ranges(self, problems: Problems) -> None:
+        first = _parse_cidr(problems, self.cidr)
+        ranges = [first] if first else []
+        for cidr in self.secondary_cidrs:
+            network = _parse_cidr(problems, cidr, field="secondary_cidrs")
+            if network is None:
+                continue
+            problems.require(
+                not any(network.overlaps(other) for other in ranges),
+                "secondary_cidrs",
+                cidr,
+                "It overlaps another range of the VPC, which AWS allows of none.",
+                "Give each range of the VPC once, as `aws ec2 describe-vpcs` lists them.",
+            )
+            ranges.append(network)
 
     def _check_subnets(self, problems: Problems) -> None:
         zones = len(self.availability_zones)
@@ -251,12 +280,12 @@ class Domain:
         return self.hosted_zone_name or self.name
 
 
-def _parse_cidr(problems: Problems, cidr: str) -> IPv4Network | None:
+def _parse_cidr(problems: Problems, cidr: str, *, field: str = "cidr") -> IPv4Network | None:
     try:
         return IPv4Network(cidr)
     except ValueError as error:
         problems.add(
-            "cidr",
+            field,
             cidr,
             f"It is not an IPv4 network ({error}).",
             "Give a network such as 10.40.0.0/16, with no bits set behind the prefix.",
