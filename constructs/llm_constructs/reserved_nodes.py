@@ -261,10 +261,10 @@ class ReservedNodes(Construct):
                 actions=["eks:UpdateNodegroupConfig"], resources=[self.node_group.attr_arn]
             )
         )
-        for name, size in zip(("ScaleUp", "ScaleDown"), sizes, strict=True):
+        for size in sizes:
             schedule = scheduler.CfnSchedule(
                 self,
-                name,
+                "ScaleUp" if size.desired else "ScaleDown",
                 description=f"{self.node_group_name} to {size.desired} nodes",
                 group_name=schedules.ref,
                 schedule_expression=f"at({size.at:%Y-%m-%dT%H:%M:%S})",

@@ -52,6 +52,7 @@ class CapacityBlocksCheck:
                 continue
             yield from reservation_findings(subject, found, group)
             yield from _window_findings(subject, found, block)
+            yield from _start_findings(subject, block)
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,24 @@ def _window_findings(
             f"{subject}.capacity_block.end",
             "The block is over, and its nodes never come again.",
             "Remove the group, or give it another block.",
+        )
+
+
+def _start_findings(subject: str, block: CapacityBlock) -> Iterator[Finding]:
+    now = datetime.now(UTC)
+    if block.begun and now < block.start:
+        yield Finding(
+            f"{subject}.capacity_block.begun",
+            "The block has not begun, and EC2 would refuse the nodes that a deployment asks for.",
+            "Remove begun: the schedule raises the group when the block begins.",
+        )
+    if not block.begun and block.start <= now < block.end:
+        yield Finding(
+            f"{subject}.capacity_block.start",
+            "The block has begun. If the group is not deployed yet, it would have no nodes: the "
+            "time of its schedule is past.",
+            "Write begun = true, unless the group has its nodes already.",
+            Severity.WARNING,
         )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -821,6 +822,17 @@ def test_nodes_come_only_when_the_block_has_started(schedule: BlockSchedule) -> 
     assert timedelta(0) <= up.at - schedule.block.start < timedelta(minutes=1)
     assert schedule.desired_at(schedule.block.start - timedelta(microseconds=1)) == 0
     assert schedule.desired_at(up.at) == schedule.nodes
+
+
+@given(schedule=schedules())
+def test_nodes_of_a_block_that_has_begun_come_at_once_and_leave_in_time(
+    schedule: BlockSchedule,
+) -> None:
+    begun = replace(schedule, block=replace(schedule.block, begun=True))
+    assert begun.first_size == schedule.nodes
+    assert begun.sizes() == schedule.sizes()[1:]
+    assert begun.desired_at(schedule.scale_down_at) == 0
+    assert begun.desired_at(schedule.scale_down_at - timedelta(minutes=1)) == schedule.nodes
 
 
 @given(schedule=schedules())

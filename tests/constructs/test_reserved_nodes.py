@@ -136,6 +136,16 @@ def test_a_block_has_no_nodes_until_it_starts_and_none_when_it_is_reclaimed(
     assert {size["ClusterName"] for size in (up, down)} == {"test"}
 
 
+def test_a_block_that_has_begun_has_its_nodes_at_once_and_leaves_in_time() -> None:
+    assert BLOCK.capacity_block is not None
+    begun = replace(BLOCK, capacity_block=replace(BLOCK.capacity_block, begun=True))
+    template = template_of(begun)
+    assert template.only("AWS::EKS::Nodegroup")["ScalingConfig"]["DesiredSize"] == 4
+    schedule = template.only("AWS::Scheduler::Schedule")
+    assert schedule["ScheduleExpression"] == "at(2027-02-08T10:45:00)"
+    assert json.loads(schedule["Target"]["Input"])["ScalingConfig"]["DesiredSize"] == 0
+
+
 def test_the_schedule_may_change_one_node_group(block: Template) -> None:
     (statement,) = [
         statement

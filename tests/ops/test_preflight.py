@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -360,6 +361,41 @@ def test_a_block_that_is_not_what_the_file_says_is_told(
     reservations = [{**block_reservations(prod)[0], **changes}]
     aws.answer("ec2", "DescribeCapacityReservations", {"CapacityReservations": reservations})
     assert sentence in one(TITLE_OF_BLOCKS, account, prod).reason
+
+
+@pytest.mark.parametrize(
+    ("starts_in", "begun", "sentence"),
+    [
+        (timedelta(hours=-1), False, "would have no nodes"),
+        (timedelta(hours=1), True, "has not begun"),
+        (timedelta(hours=1), False, None),
+        (timedelta(hours=-1), True, None),
+    ],
+)
+def test_a_group_that_comes_after_its_block_has_begun_is_told(
+    aws: AwsOnLoopback,
+    account: Account,
+    prod: Environment,
+    starts_in: timedelta,
+    sentence: str | None,
+    *,
+    begun: bool,
+) -> None:
+    assert prod.eks is not None
+    (group,) = prod.eks.groups
+    assert group.capacity_block is not None
+    start = datetime.now(UTC).replace(microsecond=0) + starts_in
+    block = replace(group.capacity_block, start=start, end=start + timedelta(days=7), begun=begun)
+    tables = prod.eks.model_copy(update={"groups": (replace(group, capacity_block=block),)})
+    changed = prod.model_copy(update={"eks": tables})
+    aws.answer(
+        "ec2",
+        "DescribeCapacityReservations",
+        {"CapacityReservations": block_reservations(changed)},
+    )
+    reasons = [finding.reason for finding in found(TITLE_OF_BLOCKS, account, changed)]
+    assert len(reasons) == (0 if sentence is None else 1)
+    assert all(sentence in reason for reason in reasons if sentence)
 
 
 def test_a_block_with_another_window_is_told_in_utc(

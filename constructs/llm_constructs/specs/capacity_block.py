@@ -61,6 +61,9 @@ class CapacityBlock:
     """When it starts, with its UTC offset."""
     end: datetime
     """When it ends, with its UTC offset. Nodes leave earlier; see `drain_minutes`."""
+    begun: bool = False
+    """Whether the block has begun before the group is first deployed. Nodes then come with the
+    deployment, for a schedule whose time is past raises no size."""
 
     def __post_init__(self) -> None:
         problems = Problems("capacity block")
@@ -128,14 +131,20 @@ class BlockSchedule:
         """How long nodes run; zero or negative if the block is over before they could."""
         return self.scale_down_at - self.scale_up_at
 
-    def sizes(self) -> tuple[ScheduledSize, ScheduledSize]:
-        """Return the scheduled actions. Until the first of them, the desired size is 0."""
-        return ScheduledSize(self.scale_up_at, self.nodes), ScheduledSize(self.scale_down_at, 0)
+    @property
+    def first_size(self) -> int:
+        """The desired size until the first scheduled action."""
+        return self.nodes if self.block.begun else 0
+
+    def sizes(self) -> tuple[ScheduledSize, ...]:
+        """Return the scheduled actions: up, unless the block has begun, and down."""
+        up = () if self.block.begun else (ScheduledSize(self.scale_up_at, self.nodes),)
+        return (*up, ScheduledSize(self.scale_down_at, 0))
 
     def desired_at(self, moment: datetime) -> int:
         """Return the desired size at ``moment``, which has a UTC offset."""
         passed = [size.desired for size in self.sizes() if size.at <= moment]
-        return passed[-1] if passed else 0
+        return passed[-1] if passed else self.first_size
 
 
 def _whole_minute(moment: datetime) -> datetime:

@@ -366,7 +366,7 @@ class ReservedNodeGroup:
     @property
     def desired_nodes(self) -> int:
         """The size to deploy with: 0 for a block, whose schedule raises it when it starts."""
-        return 0 if self.capacity_block else self.nodes
+        return self.schedule.first_size if self.schedule else self.nodes
 
     @property
     def effective_ami_type(self) -> AmiType:
