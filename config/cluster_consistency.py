@@ -9,9 +9,10 @@ from llm_constructs.specs.hyperpod import Orchestrator
 from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.specs.model_placement import ModelPlacement
 from llm_constructs.specs.model_source import WeightStore
+from llm_constructs.specs.node_image import check_kubelet
 from llm_constructs.specs.problem import Problems
 from llm_constructs.specs.region import Jurisdiction
-from llm_constructs.specs.serving import ServingSurroundings
+from llm_constructs.specs.serving import Serving, ServingSurroundings
 
 if TYPE_CHECKING:
     from config.environment import Environment
@@ -35,10 +36,20 @@ def check_eks(environment: "Environment", problems: Problems) -> None:
         )
     with problems.inside("eks.teams"):
         environment.eks.team_plan(environment.hyperpod_on_eks)
+    _check_kubelets(problems, environment.eks)
     if environment.eks.cluster.is_automatic:
         _check_auto_mode(environment, problems, environment.eks)
     _check_controllers(environment, problems, environment.eks)
     _check_registries(environment, problems, environment.eks)
+
+
+def _check_kubelets(problems: Problems, eks: EksTable) -> None:
+    version = eks.cluster.version
+    system = eks.managed_system_nodes
+    if system is not None and system.ami_release is not None:
+        check_kubelet(problems, "eks.system_nodes.ami_release", system.ami_release, version)
+    for group in eks.groups:
+        check_kubelet(problems, f"eks.groups.{group.name}.ami_release", group.ami_release, version)
 
 
 def _check_auto_mode(environment: "Environment", problems: Problems, eks: EksTable) -> None:
@@ -193,6 +204,7 @@ def check_serving(environment: "Environment", problems: Problems) -> None:
             "Add [eks], or remove [serving].",
         )
         return
+    _check_tokens(environment, problems, environment.serving)
     environment.serving.check(
         problems,
         ServingSurroundings(
@@ -210,6 +222,20 @@ def check_serving(environment: "Environment", problems: Problems) -> None:
             mounts=environment.eks.controllers.mounts,
         ),
     )
+
+
+def _check_tokens(environment: "Environment", problems: Problems, serving: Serving) -> None:
+    """Note every token of the hub that pods would look for in another region than its own."""
+    for number, model in enumerate(serving.models):
+        arn = model.source.token_secret_arn
+        region = arn.split(":")[3] if arn else environment.region
+        problems.require(
+            region == environment.region,
+            f"serving.models.{number}.source.token_secret_arn",
+            arn,
+            f"The secret lies in {region}, and pods ask Secrets Manager in {environment.region}.",
+            f"Replicate the secret to {environment.region}, and give the replica's ARN.",
+        )
 
 
 def _gateway_hosts(environment: "Environment") -> dict[str, str]:

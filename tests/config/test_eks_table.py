@@ -74,6 +74,28 @@ def test_a_type_that_the_region_does_not_have_is_refused(tmp_path: Path) -> None
     assert "us-west-2" in told
 
 
+@pytest.mark.parametrize(
+    ("release", "sentence"),
+    [
+        ("1.36.2-20261110", None),
+        # While the control plane is newer, after an upgrade.
+        ("1.33.2-20261110", None),
+        ("1.32.2-20261110", "are of 1.33 to 1.36"),
+        ("1.37.0-20261110", "Give a release of 1.36."),
+    ],
+)
+def test_nodes_are_as_old_as_the_control_plane_bears(
+    tmp_path: Path, release: str, sentence: str | None
+) -> None:
+    text = HEAD + BLOCK.replace("1.36.2-20261110", release)
+    if sentence is None:
+        assert loaded(tmp_path, text).eks
+    else:
+        told = problems_of(tmp_path, text)
+        assert f"eks.groups.block.ami_release = '{release}'" in told
+        assert sentence in told
+
+
 def test_every_wrong_pool_and_group_is_told_at_once(tmp_path: Path) -> None:
     told = problems_of(
         tmp_path,

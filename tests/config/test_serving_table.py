@@ -39,6 +39,9 @@ instance_type = "g6e.2xlarge"
 
 FILE = HEAD + DOMAIN + DATA + POOL + MODEL
 
+HUB = f"""store = "hub", path = "Qwen/Qwen3-8B", revision = "{"0" * 40}", \
+token_secret_arn = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:hub-AbCdEf\""""
+
 FROM_S3 = FILE.replace('path = "qwen/1"', 'store = "mountpoint", path = "qwen/1"')
 
 
@@ -56,6 +59,10 @@ def test_a_model_needs_five_keys(tmp_path: Path) -> None:
         (FILE.replace(POOL, ""), "Add [eks], or remove [serving]."),
         (FILE.replace(DATA, ""), "serving.models.0.source.store = 'lake'"),
         (FILE.replace('path = "qwen/1"', 'store = "lustre", path = "qwen/1"'), "Add [lustre]"),
+        (
+            FILE.replace('path = "qwen/1"', HUB),
+            "The secret lies in eu-west-1, and pods ask Secrets Manager in us-east-2.",
+        ),
         (FROM_S3, "It lies in no folder of the lake that the cluster mounts (none)."),
         (
             FROM_S3 + '[eks.controllers]\nmounted_models = ["llama"]\n',

@@ -58,6 +58,10 @@ EFA_POOL: dict[str, Any] = {
     "zones": ("us-east-2a",),
     "max_devices": 64,
 }
+BOTTLEROCKET: dict[str, Any] = {
+    "ami_type": AmiType.BOTTLEROCKET_X86_64_NVIDIA,
+    "ami_release": "1.50.0-1a2b3c4d",
+}
 
 
 def block(**fields: Any) -> CapacityBlock:
@@ -195,6 +199,7 @@ REFUSALS: dict[str, tuple[Make, dict[str, Any], str]] = {
         {
             "instance_type": "trn1.32xlarge",
             "zone": "us-west-2b",
+            **BOTTLEROCKET,
             "ami_type": AmiType.BOTTLEROCKET_X86_64,
         },
         "no driver for the neuron devices of trn1.32xlarge",
@@ -206,7 +211,7 @@ REFUSALS: dict[str, tuple[Make, dict[str, Any], str]] = {
     ),
     "parallel pulls on Bottlerocket": (
         group,
-        {"fast_image_pull": True, "ami_type": "BOTTLEROCKET_x86_64_NVIDIA"},
+        {**BOTTLEROCKET, "fast_image_pull": True},
         "fast_image_pull .* join them",
     ),
     "Amazon Linux 2": (group, {"ami_type": "AL2_x86_64_GPU"}, "Choose its AL2023 counterpart"),
@@ -214,7 +219,7 @@ REFUSALS: dict[str, tuple[Make, dict[str, Any], str]] = {
     "Windows": (group, {"ami_type": "WINDOWS_CORE_2022_x86_64"}, "runs on Windows"),
     "an image for another standard": (
         group,
-        {"ami_type": "BOTTLEROCKET_x86_64_FIPS"},
+        {**BOTTLEROCKET, "ami_type": "BOTTLEROCKET_x86_64_FIPS"},
         "builds on no such image.*Choose from AL2023",
     ),
     "an image that is not pinned": (
@@ -222,9 +227,19 @@ REFUSALS: dict[str, tuple[Make, dict[str, Any], str]] = {
         {"ami_release": "1.36"},
         "ami_release = '1.36': .* Give a release such as",
     ),
+    "a release of Amazon Linux for Bottlerocket": (
+        group,
+        {"ami_type": "BOTTLEROCKET_x86_64_NVIDIA"},
+        "ami_release = '1.36.2-20261110': .* Give a version of Bottlerocket with its commit",
+    ),
+    "a release of Bottlerocket for Amazon Linux": (
+        group,
+        {"ami_release": "1.50.0-1a2b3c4d"},
+        "ami_release = '1.50.0-1a2b3c4d': .* Give a release such as 1.36",
+    ),
     "joined disks on Bottlerocket": (
         group,
-        {"ami_type": AmiType.BOTTLEROCKET_X86_64_NVIDIA, "raid0": True},
+        {**BOTTLEROCKET, "raid0": True},
         "Only Amazon Linux takes the NodeConfig",
     ),
     "joined disks without disks": (
@@ -637,7 +652,7 @@ def test_a_group_derives_its_nodes_from_the_catalogue() -> None:
 
 
 def test_disks_are_joined_where_there_are_disks_and_amazon_linux() -> None:
-    assert not group(ami_type=AmiType.BOTTLEROCKET_X86_64_NVIDIA).joins_disks
+    assert not group(**BOTTLEROCKET).joins_disks
     assert not group(**ODCR, instance_type="inf2.48xlarge", efa=False).joins_disks
     assert not group(raid0=False).joins_disks
     assert pool().joins_disks

@@ -105,7 +105,7 @@ class SystemNodes:
             "Raise it; 50 leaves room for logs.",
         )
         if self.ami_release is not None:
-            check_ami_release(problems, self.ami_release)
+            check_ami_release(problems, self.ami_release, self.ami_type)
         problems.raise_if_any()
 
     def _check_type(self, problems: Problems, row: InstanceType) -> None:
@@ -173,7 +173,7 @@ class ReservedNodeGroup:
         problems = Problems(f"node group {self.name}")
         check_name(problems, self.name)
         check_zone(problems, "zone", self.zone)
-        check_ami_release(problems, self.ami_release)
+        check_ami_release(problems, self.ami_release, self.ami_type)
         self._check_reservation(problems)
         self._check_sizes(problems)
         for row in known_types([self.instance_type], problems, "instance_type"):

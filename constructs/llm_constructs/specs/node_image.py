@@ -2,22 +2,60 @@
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
 from llm_constructs.specs.instance_type import AmiType, DeviceKind, InstanceType
 from llm_constructs.specs.problem import Problems
 
-_RELEASE = re.compile(r"\d+\.\d+\.\d+-\d{8}")
+_RELEASE = re.compile(r"\d+\.(?P<minor>\d+)\.\d+-\d{8}")
+
+_BOTTLEROCKET_RELEASE = re.compile(r"\d+\.\d+\.\d+-(?!20\d{6}$)[0-9a-f]{8}")
+"""Of Bottlerocket's own versions, which say nothing about Kubernetes', and a commit.
+
+https://bottlerocket.dev/en/os/latest/concepts/variants/
+"""
+
+OLDEST_KUBELET: Final = 3
+"""Minor versions by which a node may be older than the control plane, and never newer.
+
+https://kubernetes.io/releases/version-skew-policy/#kubelet
+"""
 
 
-def check_ami_release(problems: Problems, release: str) -> None:
-    """Note a problem unless ``release`` pins one release of the image."""
+def check_ami_release(
+    problems: Problems, release: str, ami_type: AmiType | str | None = None
+) -> None:
+    """Note a problem unless ``release`` pins one release of the image ``ami_type``.
+
+    Amazon Linux and Bottlerocket number theirs differently, and EKS refuses the other's.
+    """
+    bottlerocket = (ami_type or "").startswith("BOTTLEROCKET")
+    pattern = _BOTTLEROCKET_RELEASE if bottlerocket else _RELEASE
     problems.require(
-        _RELEASE.fullmatch(release) is not None,
+        pattern.fullmatch(release) is not None,
         "ami_release",
         release,
         "It does not pin one release of the image, so that the next node could get another driver.",
-        "Give a release such as 1.36.2-20261110 of "
+        "Give a version of Bottlerocket with its commit, such as 1.50.0-1a2b3c4d."
+        if bottlerocket
+        else "Give a release such as 1.36.2-20261110 of "
         "https://github.com/awslabs/amazon-eks-ami/releases.",
+    )
+
+
+def check_kubelet(problems: Problems, field: str, release: str, version: str) -> None:
+    """Note a problem unless nodes of ``release`` can join a control plane of ``version``."""
+    match = _RELEASE.fullmatch(release)
+    if match is None:
+        return
+    minor, control_plane = int(match["minor"]), int(version.partition(".")[2])
+    problems.require(
+        control_plane - OLDEST_KUBELET <= minor <= control_plane,
+        field,
+        release,
+        f"Nodes of a cluster of version {version} are of 1.{control_plane - OLDEST_KUBELET} to "
+        f"{version}.",
+        f"Give a release of {version}.",
     )
 
 
