@@ -175,7 +175,9 @@ def variables(server: ModelServer) -> dict[str, str]:
             "NEURON_COMPILE_CACHE_URL": f"{COMPILED}/neff",
         }
     if server.efa:
-        names |= {"FI_PROVIDER": "efa", "NCCL_DEBUG": "INFO"}
+        # Huge pages would have to be requested, and Karpenter launches no node for a pod that does:
+        # https://github.com/aws/karpenter-provider-aws/issues/3315
+        names |= {"FI_PROVIDER": "efa", "FI_EFA_USE_HUGE_PAGE": "0", "NCCL_DEBUG": "INFO"}
     return names
 
 

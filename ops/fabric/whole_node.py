@@ -12,18 +12,15 @@ KubernetesObject = dict[str, Any]
 PORT: Final = 29500
 """Where the ranks meet: torchrun's default."""
 
-EFA_HUGE_PAGES: Final = "5120Mi"
-"""Of 2 MiB, which libfabric's EFA provider takes its buffers from.
-
-https://docs.aws.amazon.com/eks/latest/userguide/node-efa.html
-"""
-
 EFA_ENVIRONMENT: Final[Mapping[str, str]] = {
     # A provider other than EFA is an error, and no second choice.
     # https://ofiwg.github.io/libfabric/main/man/fi_efa.7.html
     "FI_PROVIDER": "efa",
     # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-start-nccl.html
     "FI_EFA_FORK_SAFE": "1",
+    # Huge pages would have to be requested, and Karpenter launches no node for a pod that does:
+    # https://github.com/aws/karpenter-provider-aws/issues/3315
+    "FI_EFA_USE_HUGE_PAGE": "0",
     "NCCL_SOCKET_IFNAME": "^lo,docker",
     "PYTHONUNBUFFERED": "1",
 }
@@ -48,7 +45,6 @@ def resources(nodes: FabricNodes, share: float) -> KubernetesObject:
     counted = {
         DEVICE_RESOURCES[row.device_kind]: str(row.accelerator_count),
         EFA_RESOURCE: str(nodes.efa_devices),
-        "hugepages-2Mi": EFA_HUGE_PAGES,
         "memory": f"{int(allocatable.memory_mib * share)}Mi",
     }
     requests = {**counted, "cpu": f"{int(allocatable.cpu_millis * share)}m"}

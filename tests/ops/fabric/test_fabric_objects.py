@@ -1,6 +1,7 @@
 """The objects of the proof, against Kubernetes' schemas and the pools they must fit."""
 
 import json
+from dataclasses import replace
 
 import kubernetes_validate
 import pytest
@@ -9,11 +10,13 @@ from typer.testing import CliRunner
 from config.loading import load
 from llm_constructs.specs.hyperpod import HyperPod, Orchestrator
 from llm_constructs.specs.instance_group import InstanceGroup
-from llm_constructs.specs.problem import SpecificationError
+from llm_constructs.specs.problem import Problems, SpecificationError
 from ops.__main__ import app
 from ops.fabric.nodes import FabricNodes, fabric_nodes
 from ops.fabric.objects import FabricRun, objects
 from ops.fabric.whole_node import KubernetesObject
+from ops.kubernetes.contents import AppliedObject, clusters
+from ops.kubernetes.placement import check_placement
 from tests.assembly import Assembly
 
 NEURON_IMAGE = "public.ecr.aws/neuron/pytorch-training-neuronx:2.7.0"
@@ -64,6 +67,19 @@ def test_a_pod_takes_every_device_and_adapter_of_its_node() -> None:
 def test_a_rank_runs_on_each_gpu_and_logical_core() -> None:
     assert "--nproc-per-node=8" in pod_of(P5EN)["containers"][0]["args"]
     assert "--nproc-per-node=64" in pod_of(TRN2)["containers"][0]["args"]
+
+
+@pytest.mark.parametrize("nodes", [P5EN, TRN2], ids=lambda nodes: nodes.name)
+def test_pods_find_the_nodes_that_the_templates_bring(
+    nodes: FabricNodes, assembly: Assembly
+) -> None:
+    """What Karpenter does not know of a type's resources, such as huge pages, brings no node."""
+    *_, job = objects(run_on(nodes))
+    (contents,) = [each for each in clusters(assembly.directory) if "prod" in each.name]
+    proof = AppliedObject(stack="proof", logical_id="Proof", body=job)
+    problems = Problems("cluster")
+    check_placement(replace(contents, objects=(*contents.objects, proof)), problems)
+    problems.raise_if_any()
 
 
 @pytest.mark.parametrize("nodes", [P5EN, TRN2], ids=lambda nodes: nodes.name)
