@@ -40,6 +40,7 @@ def dcgm_values() -> Mapping[str, Any]:
         ],
         "resources": {
             "requests": {"cpu": "50m", "memory": "256Mi"},
-            "limits": {"memory": "1Gi"},
+            # The chart's own limit is a fifth of a core, which eight devices use up.
+            "limits": {"cpu": "1", "memory": "1Gi"},
         },
     }

@@ -48,6 +48,16 @@ class LoadBalancerController(Construct):
                 "vpcId": vpc_id,
                 "serviceAccount": {"name": role.service_account},
                 "enableServiceMutatorWebhook": False,
+                # New certificates with every upgrade would reach the API server at once and the
+                # pods a minute later, and until then whatever the webhooks guard is refused:
+                # https://github.com/kubernetes-sigs/aws-load-balancer-controller/tree/main/helm/aws-load-balancer-controller
+                "keepTLSSecret": True,
+                # The webhooks answer while a node is replaced.
+                "podDisruptionBudget": {"maxUnavailable": 1},
+                "resources": {
+                    "requests": {"cpu": "100m", "memory": "256Mi"},
+                    "limits": {"memory": "512Mi"},
+                },
                 # What its role has no permissions for.
                 "enableShield": False,
                 "enableWaf": False,

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 METRICS_PORTS: Final = (8000, 9999)
 """The first and last port that the scraper reaches on pods: of vLLM and the Neuron monitor (8000),
-KEDA and Karpenter (8080) and DCGM (9400)."""
+KEDA, Karpenter and the load balancer controller (8080) and DCGM (9400)."""
 
 RUNTIME_METRICS: Final = (
     "go_.*|process_.*|python_.*|promhttp_.*|rest_client_.*|workqueue_.*|certwatcher_.*"

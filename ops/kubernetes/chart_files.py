@@ -4,12 +4,14 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from llm_constructs.specs.controller_charts import CHARTS
 from llm_constructs.specs.helm_chart import HelmChart
 from llm_constructs.specs.problem import Problems
+from ops.kubernetes.chart_values import check_values
 from ops.kubernetes.contents import ChartRelease, ClusterContents
 from ops.kubernetes.helm import Helm, HelmError, digest
 
@@ -84,21 +86,20 @@ class ChartFiles:
         """Return the contents with the objects of every chart that is here, and their CRDs.
 
         With ``hooks``, those that Helm runs and removes are among them. A chart that refuses its
-        values is noted.
+        values is noted, and values that a chart does not know.
         """
         definitions: list[dict[str, Any]] = []
         for release in contents.releases:
             home = self._home_of(release)
             if home is None:
                 continue
+            render = partial(
+                helm.render, home, release=release.release, namespace=release.namespace
+            )
             try:
                 helm.lint(home, release.values)
-                text = helm.render(
-                    home,
-                    release=release.release,
-                    namespace=release.namespace,
-                    values=release.values,
-                )
+                text = render(values=release.values)
+                kept = helm.definitions(home)
             except HelmError as error:
                 problems.add(
                     f"{release.release} of {release.stack}",
@@ -107,8 +108,13 @@ class ChartFiles:
                     "Correct the values, or the version.",
                 )
                 continue
+            check_values(release, self._defaults(home), render, problems)
             bodies = list(_objects(text, release.namespace, hooks=hooks))
-            definitions += [each for each in bodies if each["kind"] == "CustomResourceDefinition"]
+            definitions += [
+                each
+                for each in (*bodies, *_documents(kept))
+                if each["kind"] == "CustomResourceDefinition"
+            ]
             contents = contents.with_rendered(release, bodies)
         return contents, definitions
 
@@ -119,13 +125,34 @@ class ChartFiles:
         home = self.home(release.chart, version)
         return home if (home / "Chart.yaml").exists() else None
 
+    def _defaults(self, home: Path) -> Mapping[str, Any]:
+        import yaml
 
-def _objects(text: str, namespace: str, *, hooks: bool) -> Iterator[dict[str, Any]]:
+        file = home / "values.yaml"
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        return yaml.load(text, Loader=yaml.CSafeLoader) or {}
+
+
+def _documents(text: str) -> Iterator[dict[str, Any]]:
     import yaml
 
     for document in yaml.load_all(text, Loader=yaml.CSafeLoader):
-        if not document:
-            continue
+        if document:
+            yield _without_nulls(document)
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return an object as the API server sees it: fields that templates left empty are not there.
+
+    https://kubernetes.io/docs/reference/using-api/api-concepts/#serialization-of-null-or-empty-arrays-and-objects
+    """
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def _objects(text: str, namespace: str, *, hooks: bool) -> Iterator[dict[str, Any]]:
+    for document in _documents(text):
         moments = (document["metadata"].get("annotations") or {}).get(HOOK, "").split(",")
         if moments != [""] and not (hooks and set(moments) - {"test", "test-success"}):
             continue

@@ -9,6 +9,7 @@ from ops.kubernetes.images import check_images
 from ops.kubernetes.object_references import check_references
 from ops.kubernetes.ownership import check_ownership
 from ops.kubernetes.placement import check_placement
+from ops.kubernetes.scraping import check_scraping
 from ops.kubernetes.service_accounts import check_service_accounts
 from ops.kubernetes.volumes import check_volumes
 
@@ -18,6 +19,7 @@ CHECKS = (
     check_devices,
     check_references,
     check_service_accounts,
+    check_scraping,
     check_volumes,
     check_images,
 )

@@ -53,16 +53,23 @@ class Helm:
     def render(
         self, folder: Path, *, release: str, namespace: str, values: Mapping[str, Any]
     ) -> str:
-        """Return the YAML of everything that a release would apply, CRDs included.
+        """Return the YAML of what a release would apply, without :meth:`definitions`.
 
         Raises :class:`HelmError` for values that the chart refuses.
         """
         with _written(values) as file:
             return self._run(
                 *("template", release, str(folder), "--namespace", namespace),
-                *("--values", file, "--include-crds"),
-                *("--kube-version", f"v{self.kubernetes_version}.0"),
+                *("--values", file, "--kube-version", f"v{self.kubernetes_version}.0"),
             )
+
+    def definitions(self, folder: Path) -> str:
+        """Return the YAML of the CRDs that Helm installs where they are not there yet.
+
+        They lie in the chart's folder ``crds``, belong to no release, and are never upgraded:
+        https://helm.sh/docs/chart_best_practices/custom_resource_definitions/
+        """
+        return self._run("show", "crds", str(folder))
 
     def _run(self, *arguments: str) -> str:
         with tempfile.TemporaryDirectory() as home:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from llm_constructs.specs.controller_charts import CHARTS
 from llm_constructs.specs.problem import Problems
 from ops.kubernetes.contents import ADDON_NAMESPACES, AppliedObject, ClusterContents
 from ops.kubernetes.pods import PodTemplate, pods_of
@@ -13,6 +14,10 @@ BUILT_IN: Final = frozenset(
         ("Namespace", None, "kube-node-lease"),
         ("PriorityClass", None, "system-cluster-critical"),
         ("PriorityClass", None, "system-node-critical"),
+        # What servers of an aggregated API read to know who calls them, and who asks for metrics:
+        # https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/
+        ("Role", "kube-system", "extension-apiserver-authentication-reader"),
+        ("ServiceAccount", "kube-system", "horizontal-pod-autoscaler"),
     }
 )
 """Of every cluster: https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/"""
@@ -43,6 +48,10 @@ def _made_by_others(contents: ClusterContents) -> Iterator[Name]:
     made |= {ADDON_NAMESPACES[name] for name, _ in contents.addons if name in ADDON_NAMESPACES}
     for namespace in made:
         yield "Namespace", None, namespace
+    secrets = {chart.name: chart.secrets for chart in CHARTS}
+    for release in contents.releases:
+        for secret in secrets.get(release.chart, ()):
+            yield "Secret", release.namespace, secret
     named = {each.name for each in contents.of_kind("Namespace")}
     for namespace in {*made, *named, "default", "kube-system"}:
         yield "ServiceAccount", namespace, "default"

@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 
 from llm_constructs.specs.accelerators import INSTANCE_TYPES
 from llm_constructs.specs.problem import Problems
-from ops.kubernetes.contents import ChartRelease, ClusterContents
+from ops.kubernetes.contents import ClusterContents
 from ops.kubernetes.node_kinds import NodeKind, node_kinds
-from ops.kubernetes.pods import PodTemplate, Resources, pods_of
+from ops.kubernetes.pods import PodTemplate, Resources, pods_of, requests_of
 from ops.kubernetes.quantity import quantity
 
 CONTROLLERS_SHARE: Final = Decimal("0.5")
@@ -35,6 +35,23 @@ def check_placement(contents: ClusterContents, problems: Problems) -> None:
             continue
         _check_pod(pod, kinds, [other for other in daemons if other is not pod], problems)
     _check_controllers(contents, problems)
+    for pod in pods:
+        if pod.owner.chart is not None and not pod.runs_on_every_node:
+            _check_requests(pod, problems)
+
+
+def _check_requests(pod: PodTemplate, problems: Problems) -> None:
+    """Note containers of a chart's controller for which the scheduler keeps nothing free."""
+    for container in pod.containers:
+        missing = sorted({"cpu", "memory"} - requests_of(container).keys())
+        problems.require(
+            not missing,
+            pod.title,
+            container.get("name"),
+            f"This container requests no {' and no '.join(missing)}. The scheduler puts it where "
+            "none is left, and a node that runs short evicts it first.",
+            "Give the chart's value for its resources.",
+        )
 
 
 def _check_pod(
@@ -185,7 +202,7 @@ def _check_controllers(contents: ClusterContents, problems: Problems) -> None:
         row = INSTANCE_TYPES[group.instance_types[0]].allocatable()
         free["cpu"] += Decimal(row.cpu_millis) / 1000 * group.minimum
         free["memory"] += Decimal(row.memory_mib) * 1024**2 * group.minimum
-    asked = _requested_by_charts(contents.releases)
+    asked = _requested_by_charts(contents)
     for name, most in free.items():
         problems.require(
             asked.get(name, Decimal(0)) <= most * CONTROLLERS_SHARE,
@@ -197,13 +214,24 @@ def _check_controllers(contents: ClusterContents, problems: Problems) -> None:
         )
 
 
-def _requested_by_charts(releases: Sequence[ChartRelease]) -> Resources:
+def _requested_by_charts(contents: ClusterContents) -> Resources:
     total: dict[str, Decimal] = {}
-    for release in releases:
-        for requests in _requests_in(release.values):
-            for name, text in requests.items():
-                total[name] = total.get(name, Decimal(0)) + quantity(text)
+    for requests in _requests_of_charts(contents):
+        for name, amount in requests.items():
+            total[name] = total.get(name, Decimal(0)) + amount
     return total
+
+
+def _requests_of_charts(contents: ClusterContents) -> Iterator[Resources]:
+    """Yield what each pod of the controllers requests, of open charts what their values say."""
+    for made in contents.objects:
+        for pod in pods_of(made) if made.chart else ():
+            if not pod.runs_on_every_node:
+                yield from [pod.requests()] * made.body["spec"].get("replicas", 1)
+    for release in contents.releases:
+        if not release.rendered:
+            for requests in _requests_in(release.values):
+                yield {name: quantity(text) for name, text in requests.items()}
 
 
 def _requests_in(values: Any) -> Iterator[Mapping[str, str]]:

@@ -47,11 +47,11 @@ class PodTemplate:
 
         https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers
         """
-        together = _sum(map(_requests, self.spec.get("containers", ())))
+        together = _sum(map(requests_of, self.spec.get("containers", ())))
         starting: dict[str, Decimal] = {}
         sidecars: dict[str, Decimal] = {}
         for container in self.spec.get("initContainers", ()):
-            asked = _requests(container)
+            asked = requests_of(container)
             if container.get("restartPolicy") == "Always":
                 sidecars = _sum((sidecars, asked))
             else:
@@ -85,7 +85,8 @@ def _templates(kind: str, body: Mapping[str, Any]) -> Iterator[tuple[str, Mappin
                     yield role, group[f"{role}Template"]
 
 
-def _requests(container: Mapping[str, Any]) -> dict[str, Decimal]:
+def requests_of(container: Mapping[str, Any]) -> dict[str, Decimal]:
+    """Return what one container requests."""
     resources = container.get("resources", {})
     # A limit without a request is one as well.
     asked = {**resources.get("limits", {}), **resources.get("requests", {})}

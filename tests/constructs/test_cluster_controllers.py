@@ -112,6 +112,17 @@ def test_the_controllers_webhooks_hinder_no_other_chart_and_answer_ingresses(
     assert chart["Wait"] is True
 
 
+def test_the_controllers_webhooks_answer_through_upgrades_and_while_nodes_are_replaced(
+    template: Template,
+) -> None:
+    (chart,) = template.properties("Custom::AWSCDK-EKS-HelmChart")
+    values = json.dumps(chart["Values"])
+    # Their certificate stays, one copy stays, and no node evicts them first.
+    assert '\\"keepTLSSecret\\":true' in values
+    assert '\\"podDisruptionBudget\\":{\\"maxUnavailable\\":1}' in values
+    assert '\\"requests\\":{\\"cpu\\":' in values
+
+
 def test_the_controllers_role_outlives_its_chart(template: Template) -> None:
     (chart,) = template.of_type("Custom::AWSCDK-EKS-HelmChart")
     before = predecessors(template, chart)

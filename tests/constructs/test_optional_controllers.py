@@ -360,3 +360,4 @@ def test_dcgm_is_scraped_on_nvidia_nodes_without_the_prometheus_operator() -> No
     assert values["serviceMonitor"] == {"enabled": False}
     assert values["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
     assert values["podAnnotations"]["prometheus.io/port"] == "9400"
+    assert set(values["resources"]["limits"]) == {"cpu", "memory"}

@@ -32,5 +32,5 @@ def judged(assembly: Assembly) -> dict[Fault, Caught]:
         return {
             **dict(caught_in_files(FILE_FAULTS, folder)),
             **dict(caught_in_templates((*STRUCTURE_FAULTS, *PROTECTION_FAULTS), assembly, folder)),
-            **dict(caught_in_objects(OBJECT_FAULTS, assembly)),
+            **dict(caught_in_objects(OBJECT_FAULTS, assembly, folder)),
         }

@@ -15,18 +15,22 @@ from cfnlint.runner import Runner  # type: ignore[import-untyped]
 
 from config import ConfigError, load
 from config.loading import DIRECTORY
+from llm_constructs.specs.controller_charts import CHARTS
 from llm_constructs.specs.problem import Problems
 from llm_constructs.template_rules import violations_of
 from ops.assembly import stacks
 from ops.change_safety import compare
+from ops.kubernetes.chart_files import ChartFiles
 from ops.kubernetes.consistency import problems_of
 from ops.kubernetes.contents import AppliedObject, ClusterContents, clusters
+from ops.kubernetes.helm import Helm
 from ops.kubernetes.object_schemas import ObjectSchemas
 from ops.permissions import audit
 from ops.permissions.resolution import Resolution, ResolutionError
 from ops.permissions.statement import statements
 from ops.template_lint import IGNORED
 from tests.assembly import Assembly
+from tests.constructs.charts import write_charts
 from tests.emitters import emitted
 from tests.faults.cut_out import Template, cut_out
 from tests.faults.fault import Fault, FileFault, ObjectFault, TemplateFault
@@ -160,7 +164,7 @@ def _asked(template: Template) -> Iterator[str]:
 
 
 def caught_in_objects(
-    faults: Iterable[ObjectFault], assembly: Assembly
+    faults: Iterable[ObjectFault], assembly: Assembly, folder: Path
 ) -> Iterator[tuple[Fault, Caught]]:
     """Yield what the checks of clusters say of each, that they do not say without it."""
     crds = os.environ.get("KUBERNETES_CRDS")
@@ -170,7 +174,26 @@ def caught_in_objects(
     for fault in faults:
         contents = _planted(found[fault.environment], fault)
         new = _problems(contents, schemas) - said[fault.environment]
+        new |= _problems_of_values(contents, found[fault.environment], folder / "charts")
         yield fault, {"objects": new} if new else {}
+
+
+def _problems_of_values(
+    contents: ClusterContents, usual: ClusterContents, folder: Path
+) -> set[str]:
+    """Return what Helm and charts that know the usual values say of those that are not."""
+    problems = Problems("kubernetes")
+    known = {release.chart: release.values for release in usual.releases}
+    for release in contents.releases:
+        if release.values != known[release.chart]:
+            home = folder / f"{release.chart}-{release.version}"
+            write_charts(folder, [chart for chart in CHARTS if chart.name == release.chart])
+            (home / "values.yaml").write_text(json.dumps(known[release.chart]))
+            (home / "templates" / "configuration.yaml").write_text("# Nothing\n")
+            ChartFiles(folder, folder / "lock.json").rendered(
+                replace(contents, releases=(release,)), Helm(contents.version), problems
+            )
+    return {each.reason for each in problems.error().problems}
 
 
 def _problems(contents: ClusterContents, schemas: ObjectSchemas) -> set[str]:

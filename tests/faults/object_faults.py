@@ -59,6 +59,25 @@ def _other_class(body: Any) -> None:
     body["spec"]["template"]["spec"]["nodeClassRef"]["name"] = "nobody"
 
 
+def _unreached_metrics(body: Any) -> None:
+    body["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] = "80"
+
+
+def _unserved_metrics(body: Any) -> None:
+    body["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] = "9400"
+
+
+def _misspelt_value(contents: ClusterContents) -> ClusterContents:
+    (keda,) = [each for each in contents.releases if each.chart == "keda"]
+    values = dict(keda.values)
+    values["resource"] = values.pop("resources")
+    planted = replace(keda, values=values)
+    return replace(
+        contents,
+        releases=tuple(planted if each is keda else each for each in contents.releases),
+    )
+
+
 def _words_for_replicas(body: Any) -> None:
     body["spec"]["minAvailable"] = []
 
@@ -142,6 +161,27 @@ OBJECT_FAULTS = (
         environment="prod",
         kind="Deployment",
         change=_unknown_account,
+    ),
+    ObjectFault(
+        name="a misspelt value of a chart",
+        why="Helm drops it, and the controller runs without its limits.",
+        environment="prod",
+        kind="",
+        change=_misspelt_value,
+    ),
+    ObjectFault(
+        name="metrics at a port that the scraper does not reach",
+        why="The model is never scaled, for nobody reads how many calls wait.",
+        environment="prod",
+        kind="Deployment",
+        change=_unreached_metrics,
+    ),
+    ObjectFault(
+        name="metrics at a port that no container opens",
+        why="The model is never scaled, for nobody answers the scraper.",
+        environment="prod",
+        kind="Deployment",
+        change=_unserved_metrics,
     ),
     ObjectFault(
         name="a budget of disruption with a list for a number",

@@ -34,6 +34,9 @@ KEDA: Final = HelmChart(
     images={
         f"image.{part}.registry": "ghcr.io" for part in ("keda", "metricsApiServer", "webhooks")
     },
+    # The certificates of its API and webhook, which the operator draws:
+    # https://keda.sh/docs/latest/operate/security/#use-your-own-tls-certificates
+    secrets=("kedaorg-certs",),
 )
 
 KUEUE: Final = HelmChart(

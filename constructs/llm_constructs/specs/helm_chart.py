@@ -11,7 +11,8 @@ class HelmChart:
 
     ``repository`` is the address of a chart repository, or of the chart itself in an OCI registry
     (``oci://…/name``). ``images`` are the values that name images, by their dotted path: what
-    stands there by default, or the registry alone where the chart asks for that.
+    stands there by default, or the registry alone where the chart asks for that. ``secrets`` are
+    those that its programs make as they start, and others of its pods wait for.
     """
 
     name: str
@@ -19,6 +20,7 @@ class HelmChart:
     version: str
     namespace: str
     images: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
 
     @property
     def release(self) -> str:

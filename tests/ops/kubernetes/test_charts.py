@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -19,6 +20,7 @@ from ops.kubernetes import command
 from ops.kubernetes.chart_files import ChartFiles, fetch_all
 from ops.kubernetes.consistency import problems_of
 from ops.kubernetes.helm import Helm, HelmError
+from ops.kubernetes.ownership import check_ownership
 from tests.constructs.charts import write_charts
 from tests.loopback_server import LoopbackServer
 from tests.ops.kubernetes.clusters import cluster, release
@@ -36,16 +38,21 @@ kind: Deployment
 metadata:
   name: operator
 spec:
+  replicas: {{ add 0 (int (default 1 .Values.copies)) }}
+  {{- if not (kindIs "int64" (default 1 .Values.copies | int64)) }}{{ fail "no number" }}{{ end }}
+  paused: {{ ne .Values.quiet true }}
   selector:
     matchLabels: {app: operator}
   template:
     metadata:
       labels: {app: operator}
+      annotations:
     spec:
       nodeSelector: {{ toJson .Values.nodeSelector }}
       containers:
         - name: operator
           image: {{ required "An image must be given." .Values.image }}
+          resources: {requests: {cpu: 100m, memory: 128Mi}}
 ---
 apiVersion: v1
 kind: Pod
@@ -57,6 +64,17 @@ spec:
   containers: [{name: test, image: test}]
 """
 
+CERTIFICATE = """{{- $drawn := genSelfSignedCert "keda" nil nil 365 }}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: certificate
+data:
+  tls.crt: {{ $drawn.Cert | b64enc }}
+---
+"""
+"""Something that comes out different every time."""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -65,6 +83,8 @@ def folder(tmp_path: Path) -> Path:
     home = charts / "keda-1.0.0"
     (home / "templates" / "deployment.yaml").write_text(DEPLOYMENT)
     (home / "values.yaml").write_text('image: ""\nnodeSelector: {}\n')
+    (home / "templates" / "configuration.yaml").unlink()
+    (home / "templates" / "certificate.yaml").write_text(CERTIFICATE)
     return charts
 
 
@@ -78,9 +98,12 @@ def test_objects_of_a_chart_take_part_in_the_checks(folder: Path) -> None:
     made = {each.title: each for each in contents.objects if each.chart}
     # Hooks are not the release's, and the namespace is where nothing else is said.
     assert set(made) == {
-        "ConfigMap keda/keda of the chart keda in planted",
         "Deployment keda/operator of the chart keda in planted",
+        "Secret keda/certificate of the chart keda in planted",
     }
+    # What a template leaves empty is not there, as for the API server.
+    operator = made["Deployment keda/operator of the chart keda in planted"].body
+    assert set(operator["spec"]["template"]["metadata"]) == {"labels"}
     assert [each.rendered for each in contents.releases] == [True]
     told = [problem.reason for problem in problems_of(contents) if "operator" in problem.field]
     assert len(told) == 1
@@ -116,6 +139,80 @@ def test_a_chart_that_is_not_there_is_left_to_its_values(tmp_path: Path) -> None
     contents = cluster(releases=(release("keda", namespace="keda"),))
     files = ChartFiles(tmp_path, tmp_path / "lock.json")
     assert files.rendered(contents, HELM, problems) == (contents, [])
+
+
+def told_of_values(folder: Path, **values: Any) -> str:
+    problems = Problems("planted")
+    keda = release("keda", namespace="keda", image="keda:1", **values)
+    files = ChartFiles(folder, folder / "lock.json")
+    files.rendered(cluster(releases=(keda,)), HELM, problems)
+    return str(problems.error())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        # Among those that the chart lists.
+        {"nodeSelector": {}},
+        # Below one that it passes on whole.
+        {"nodeSelector": {"disk": "fast"}},
+        # Used by a template, and listed nowhere; the chart refuses words in the place of a number.
+        {"copies": 3},
+        {"quiet": True},
+    ],
+    ids=str,
+)
+def test_values_that_reach_an_object_are_fine(folder: Path, values: dict[str, Any]) -> None:
+    assert told_of_values(folder, **values) == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "path", "remedy"),
+    [
+        (
+            {"nodeSelectors": {"disk": "fast"}},
+            "nodeSelectors.disk",
+            "Give nodeSelector.disk instead.",
+        ),
+        ({"unheardOf": 3}, "unheardOf", "Correct the name by the chart's values.yaml"),
+    ],
+)
+def test_a_value_that_a_chart_does_not_know_is_told(
+    folder: Path, values: dict[str, Any], path: str, remedy: str
+) -> None:
+    message = told_of_values(folder, **values)
+    assert f"keda of planted = '{path}': The chart has no such value" in message
+    assert remedy in message
+
+
+def test_definitions_that_helm_keeps_are_no_objects_of_the_release(folder: Path) -> None:
+    """Or a chart of CRDs beside a chart that brings them as well would look installed twice."""
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.com"},
+    }
+    home = folder / "keda-1.0.0"
+    (home / "crds").mkdir()
+    (home / "crds" / "things.yaml").write_text(json.dumps(definition))
+    other = HelmChart(name="keda-crd", repository="", version="1.0.0", namespace="keda")
+    write_charts(folder, [other])
+    (folder / "keda-crd-1.0.0" / "templates" / "things.yaml").write_text(json.dumps(definition))
+    problems = Problems("planted")
+    contents, definitions = ChartFiles(folder, folder / "lock.json").rendered(
+        cluster(
+            releases=(
+                release("keda", namespace="keda", image="keda:1"),
+                release("keda-crd", namespace="keda"),
+            )
+        ),
+        HELM,
+        problems,
+    )
+    assert [each["metadata"]["name"] for each in definitions] == ["things.example.com"] * 2
+    assert [each.chart for each in contents.of_kind("CustomResourceDefinition")] == ["keda-crd"]
+    check_ownership(contents, problems)
+    assert str(problems.error()) == ""
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Names of things that exist, and of things that do not."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -141,3 +142,30 @@ def test_a_chart_that_nobody_rendered_may_make_what_its_namespace_names() -> Non
     contents = cluster(service, releases=(keda,))
     assert told(contents) == ""
     assert "nothing makes any" in told(contents.with_rendered(keda, []))
+
+
+def test_a_secret_that_a_charts_program_makes_may_be_named() -> None:
+    volumes = [{"name": "certificates", "secret": {"secretName": "kedaorg-certs"}}]
+    pods = {**workload(volumes=volumes), "metadata": {"name": "metrics", "namespace": "keda"}}
+    keda = replace(release("keda", namespace="keda"), rendered=True)
+    assert told(cluster(pods, releases=(keda,))) == ""
+    other = replace(release("other", namespace="keda"), rendered=True)
+    assert "kedaorg-certs" in told(cluster(pods, releases=(other,)))
+
+
+def test_bindings_to_what_the_control_plane_has_are_fine() -> None:
+    # As programs that serve an API of metrics bring them.
+    reader = named(
+        "RoleBinding",
+        "reader",
+        "kube-system",
+        roleRef={"kind": "Role", "name": "extension-apiserver-authentication-reader"},
+        subjects=[
+            {"kind": "ServiceAccount", "name": "horizontal-pod-autoscaler"},
+            {"kind": "ServiceAccount", "name": "default", "namespace": "serving"},
+        ],
+    )
+    assert told(cluster(reader)) == ""
+    assert "Role in serving" in told(
+        cluster({**reader, "metadata": {"name": "reader", "namespace": "serving"}})
+    )

@@ -1,11 +1,12 @@
 """Which pods find a node."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from llm_constructs.specs.problem import Problems
-from ops.kubernetes.contents import ClusterContents, HyperPodGroup
+from ops.kubernetes.contents import AppliedObject, ClusterContents, HyperPodGroup
 from ops.kubernetes.placement import check_placement
 from tests.ops.kubernetes.clusters import asking, cluster, release, workload
 
@@ -184,3 +185,33 @@ def test_controllers_that_fill_the_system_nodes_are_told() -> None:
     large = release("kueue", resources={"requests": {"cpu": "1500m"}})
     assert told(cluster(releases=(small,))) == ""
     assert "The charts request this much of cpu" in told(cluster(releases=(small, large)))
+
+
+def controller(replicas: int, **requests: str) -> AppliedObject:
+    made = workload(containers=asking(**requests))
+    made["spec"]["replicas"] = replicas
+    return AppliedObject(stack="planted", logical_id="Chart", body=made, chart="controller")
+
+
+def test_every_copy_of_a_rendered_controller_takes_its_part_of_the_system_nodes() -> None:
+    once = cluster(objects=(controller(1, cpu="1", memory="1Gi"),))
+    assert told(once) == ""
+    twice = cluster(objects=(controller(2, cpu="1", memory="1Gi"),))
+    assert "The charts request this much of cpu" in told(twice)
+
+
+def test_what_a_rendered_chart_requests_is_not_counted_by_its_values_as_well() -> None:
+    resources = {"requests": {"cpu": "1"}}
+    rendered = replace(release("controller", resources=resources), rendered=True)
+    assert (
+        told(cluster(objects=(controller(1, cpu="1", memory="1Gi"),), releases=(rendered,))) == ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("requests", "missing"),
+    [({}, "no cpu and no memory"), ({"cpu": "1"}, "no memory"), ({"memory": "1Gi"}, "no cpu")],
+)
+def test_a_controller_without_requests_is_told(requests: dict[str, str], missing: str) -> None:
+    message = told(cluster(objects=(controller(2, **requests),)))
+    assert f"This container requests {missing}." in message
