@@ -90,7 +90,8 @@ class ObservabilityStack(Layer):
             layers=described,
             audiences=observability.boards,
             alarms={
-                name: tuple(alarms.composites.values()) for name, alarms in self.alarms.items()
+                name: (*alarms.composites.values(), *alarms.momentary)
+                for name, alarms in self.alarms.items()
             },
             settings=settings,
         )

@@ -37,6 +37,10 @@ class AlarmDescription:
     ``treat_missing_data`` says: an idle resource emits nothing and must not page. Any other
     treatment needs its own ``missing_data_reason``.
 
+    A ``momentary`` alarm is about a moment that leaves no state behind, such as the eve of an end:
+    it is quiet again soon, whatever became of it, and nothing rings twice. It tells people by
+    itself, for a message that another alarm keeps back would never come.
+
     With ``anomaly``, a second alarm of severity :attr:`Severity.TICKET` rings when the same metric
     leaves what CloudWatch expects of it. It never stands alone: until CloudWatch has seen some
     weeks, only the threshold says anything.
@@ -54,6 +58,7 @@ class AlarmDescription:
     treat_missing_data: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING
     missing_data_reason: str = NO_DATA_IS_IDLE
     anomaly: Anomaly | None = None
+    momentary: bool = False
 
     def __post_init__(self) -> None:
         problems = Problems(f"alarm {self.name}")
@@ -71,5 +76,12 @@ class AlarmDescription:
             self.missing_data_reason,
             "It explains why missing data does not ring, and here it is treated otherwise.",
             "Say what missing data means for this metric.",
+        )
+        problems.require(
+            not self.momentary or self.anomaly is None,
+            "momentary",
+            True,
+            "A band is about values that go on, and this alarm is about one moment.",
+            "Leave momentary or anomaly out.",
         )
         problems.raise_if_any()

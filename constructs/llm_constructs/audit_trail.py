@@ -71,10 +71,11 @@ class AuditTrail(Construct):
             AlarmDescription(
                 name="AuditWeakened",
                 summary="Somebody changed or stopped the audit log, or disabled or deleted a key.",
+                # For a rule; MatchedEvents is for the bus:
                 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
                 metric=cloudwatch.Metric(
                     namespace="AWS/Events",
-                    metric_name="MatchedEvents",
+                    metric_name="TriggeredRules",
                     dimensions_map={"RuleName": self._calls.ref},
                     statistic="Sum",
                     period=Duration.minutes(1),
@@ -85,6 +86,7 @@ class AuditTrail(Construct):
                 runbook="governance-audit-weakened",
                 evaluation_periods=1,
                 datapoints_to_alarm=1,
+                momentary=True,
             ),
         )
 

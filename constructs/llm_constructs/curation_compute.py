@@ -15,6 +15,12 @@ from llm_constructs.specs.instance_type import InstanceType
 
 HTTPS = 443
 
+METADATA = "169.254.169.254"
+"""Where the instance tells its role's credentials. Jobs get their own elsewhere, at 169.254.170.2.
+
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
+"""
+
 SPOT_WAIT = Duration.minutes(30)
 """How long a job waits for spot capacity before its stage is given to on-demand instances."""
 
@@ -44,7 +50,8 @@ class CurationCompute(Construct):
     """Compute environments in private subnets, scaled to nothing while there are no jobs.
 
     ``instance_role`` is what the ECS agent of an instance acts as; grant it what its images need.
-    Containers cannot reach it, because the metadata service answers one hop away and no further.
+    Only root reaches it: Batch gives containers the instance's own network, so that no limit of
+    hops keeps the metadata service from them, but a rule of the instance does.
     """
 
     def __init__(
@@ -154,7 +161,8 @@ class CurationCompute(Construct):
             "AwsSolutions-IAM5[Resource::*]",
             reason="The agent registers its instance with a cluster that Batch makes and names "
             "after deployment, and ecr:GetAuthorizationToken and ec2:DescribeTags know no "
-            "resources. Containers cannot reach this role.",
+            "resources. Processes of containers reach this role only as root, which the job's own "
+            "image is not.",
         )
         return role
 
@@ -185,4 +193,20 @@ class CurationCompute(Construct):
             http_endpoint=True,
             http_put_response_hop_limit=1,
             require_imdsv2=True,
+            user_data=_only_root_reaches_metadata(),
         )
+
+
+def _only_root_reaches_metadata() -> ec2.MultipartUserData:
+    # Simple jobs on EC2 have the network mode `host`, in which one hop is as far as they need:
+    # https://docs.aws.amazon.com/batch/latest/userguide/networking-modes-jobs.html
+    # Batch takes user data in parts alone, and adds its own:
+    # https://docs.aws.amazon.com/batch/latest/userguide/launch-templates.html
+    script = ec2.UserData.for_linux()
+    script.add_commands(
+        f"iptables --wait --insert OUTPUT --destination {METADATA} "
+        "--match owner ! --uid-owner 0 --jump REJECT"
+    )
+    parts = ec2.MultipartUserData()
+    parts.add_user_data_part(script, ec2.MultipartBody.SHELL_SCRIPT, make_default=True)
+    return parts

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -174,6 +174,17 @@ class FineTuningPipelines(Construct):
         )
         for statement in statements:
             role.add_to_policy(statement)
+        if self.approval is not None:
+            # The CDK lets the role use the key for the machine's own state, and for that alone.
+            # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+            region = Stack.of(self).region
+            role.add_to_policy(
+                iam.PolicyStatement(
+                    actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                    resources=[self._key.key_arn],
+                    conditions={"StringEquals": {"kms:ViaService": f"sns.{region}.amazonaws.com"}},
+                )
+            )
         acknowledge(
             role,
             "AwsSolutions-IAM5[Resource::*]",

@@ -144,10 +144,11 @@ class HyperPodEvents(Construct):
         return AlarmDescription(
             name=name,
             summary=summary,
+            # For a rule; MatchedEvents is for the bus:
             # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
             metric=cloudwatch.Metric(
                 namespace="AWS/Events",
-                metric_name="MatchedEvents",
+                metric_name="TriggeredRules",
                 dimensions_map={"RuleName": rule.ref},
                 statistic="Sum",
                 period=Duration.minutes(5),

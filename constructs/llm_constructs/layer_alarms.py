@@ -59,7 +59,8 @@ class LayerAlarms(Construct):
     """Every alarm that a layer's constructs describe, and one composite alarm for each severity.
 
     Only composites tell people, so that a failure which many alarms see is one message; it names
-    the alarms that ring. While a page of the layer rings, its tickets say nothing.
+    the alarms that ring. While a page of the layer rings, its tickets say nothing. Those of
+    ``momentary`` descriptions are in no composite and tell people themselves.
 
     Raises :class:`SpecificationError` for an alarm on a metric of another region, which CloudWatch
     would never evaluate, and for more alarms than a composite can name.
@@ -77,6 +78,8 @@ class LayerAlarms(Construct):
         super().__init__(scope, construct_id)
         self._layer = layer
         self._settings = settings
+        self._topics = topics
+        self.momentary: list[cloudwatch.IAlarm] = []
         self._check_regions()
         rung: dict[Severity, list[cloudwatch.IAlarm]] = {severity: [] for severity in Severity}
         for construct in layer.constructs:
@@ -84,7 +87,7 @@ class LayerAlarms(Construct):
                 for severity, alarm in self._make(construct.name, description):
                     rung[severity].append(alarm)
         _check_numbers(layer.name, rung)
-        self.composites = self._make_composites(rung, topics)
+        self.composites = self._make_composites(rung)
 
     def _make(
         self, owner: str, description: AlarmDescription
@@ -93,6 +96,7 @@ class LayerAlarms(Construct):
         alarm = cloudwatch.Alarm(
             self,
             construct_id,
+            alarm_name=self._subject(construct_id) if description.momentary else None,
             alarm_description=self._text(description, description.severity),
             metric=description.metric,
             threshold=self._settings.threshold_of(description),
@@ -101,6 +105,10 @@ class LayerAlarms(Construct):
             datapoints_to_alarm=description.datapoints_to_alarm,
             treat_missing_data=description.treat_missing_data,
         )
+        if description.momentary:
+            alarm.add_alarm_action(actions.SnsAction(self._topics[description.severity]))
+            self.momentary.append(alarm)
+            return
         yield description.severity, _quiet(alarm)
         if description.anomaly is not None:
             anomaly = self._make_anomaly(construct_id, description, description.anomaly)
@@ -144,10 +152,12 @@ class LayerAlarms(Construct):
             )
         )
 
+    def _subject(self, what: str) -> str:
+        """Return an alarm's name, which is its message's subject; CloudFormation's says little."""
+        return f"llm-{self._settings.environment}-{self._layer.name}-{what}"
+
     def _make_composites(
-        self,
-        rung: Mapping[Severity, list[cloudwatch.IAlarm]],
-        topics: Mapping[Severity, sns.ITopic],
+        self, rung: Mapping[Severity, list[cloudwatch.IAlarm]]
     ) -> Mapping[Severity, cloudwatch.CompositeAlarm]:
         composites: dict[Severity, cloudwatch.CompositeAlarm] = {}
         # Pages first: tickets are silent while one rings.
@@ -158,9 +168,7 @@ class LayerAlarms(Construct):
             composite = cloudwatch.CompositeAlarm(
                 self,
                 severity.value.capitalize(),
-                # The name is the message's subject, and what CloudFormation would make says little.
-                composite_alarm_name=f"llm-{self._settings.environment}-{self._layer.name}-"
-                f"{severity}",
+                composite_alarm_name=self._subject(severity.value),
                 alarm_description=f"Something in the layer {self._layer.name} of "
                 f"{self._settings.environment} needs a person ({severity}). The alarms that ring "
                 "say what, and what to do.",
@@ -174,7 +182,7 @@ class LayerAlarms(Construct):
                 actions_suppressor_wait_period=SUPPRESSION if page else None,
                 actions_suppressor_extension_period=SUPPRESSION if page else None,
             )
-            action = actions.SnsAction(topics[severity])
+            action = actions.SnsAction(self._topics[severity])
             composite.add_alarm_action(action)
             composite.add_ok_action(action)
             composites[severity] = composite

@@ -300,6 +300,7 @@ class ReservedNodes(Construct):
             runbook="eks-capacity-block",
             evaluation_periods=1,
             datapoints_to_alarm=1,
+            momentary=True,
         )
 
 

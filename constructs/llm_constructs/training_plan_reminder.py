@@ -110,5 +110,6 @@ class TrainingPlanReminder(Construct):
             runbook="training-plan-expired",
             evaluation_periods=1,
             datapoints_to_alarm=1,
+            momentary=True,
         )
         return (ending,)

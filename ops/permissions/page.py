@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.assembly import findings, stacks
-from ops.permissions import audit
+from ops.permissions import audit, encrypted_data
 from ops.permissions.resolution import Resolution
 from ops.permissions.statement import PolicyKind, Statement, statements
 from ops.permissions.wildcard import Wildcard, wildcards
@@ -23,6 +23,7 @@ _PAGE: Final = """\
 - an action does not exist;
 - a statement can never match: none of its resources is of a type that the action takes;
 - a condition asks for a key that requests for the action never carry;
+- a role may use data under a key of the account, and not the key;
 - a wildcard has no reason.
 
 The facts are AWS's
@@ -63,12 +64,16 @@ class PermissionReport:
         """
         found = {stack.name: stack for stack in stacks(assembly)}
         templates = {name: stack.template for name, stack in found.items()}
-        self.statements = tuple(statements(Resolution(found, templates)))
+        self._resolution = Resolution(found, templates)
+        self.statements = tuple(statements(self._resolution))
         self.wildcards = tuple(wildcards(self.statements, findings(assembly)))
 
     def problems(self) -> list[str]:
         """Return a sentence for each thing that must be corrected."""
-        return problems(self.statements, self.wildcards)
+        return [
+            *problems(self.statements, self.wildcards),
+            *encrypted_data.problems(self._resolution, self.statements),
+        ]
 
 
 def problems(found: Iterable[Statement], wild: Iterable[Wildcard]) -> list[str]:

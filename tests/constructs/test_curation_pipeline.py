@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
+from email import message_from_string
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +210,39 @@ def test_containers_write_to_nothing_but_a_volume_of_their_own(template: Templat
         assert container["MountPoints"] == [{"ContainerPath": "/tmp", "SourceVolume": "tmp"}]
         assert container["LogConfiguration"]["LogDriver"] == "awslogs"
         assert "Privileged" not in container
+
+
+def test_processes_that_are_not_roots_cannot_reach_the_role_of_their_instance(
+    template: Template, tmp_path: Path
+) -> None:
+    launch = template.only("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
+    parts = launch["UserData"]["Fn::Base64"]["Fn::Join"][1]
+    data = message_from_string(
+        "".join(
+            b64encode(it["Fn::Base64"].encode()).decode() if isinstance(it, dict) else it
+            for it in parts
+        )
+    )
+    _, part = data.walk()
+    assert (data.get_content_type(), part.get_content_type()) == (
+        "multipart/mixed",
+        "text/x-shellscript",
+    )
+    stub = tmp_path / "iptables"
+    stub.write_text('#!/bin/sh\nprintf "%s " "$@"\n')
+    stub.chmod(0o755)
+    done = subprocess.run(
+        ["/bin/bash"],
+        input=bytes(part.get_payload(decode=True)).decode(),
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [
+        *("--wait", "--insert", "OUTPUT", "--destination", "169.254.169.254"),
+        *("--match", "owner", "!", "--uid-owner", "0", "--jump", "REJECT"),
+    ]
 
 
 def test_instances_are_private_encrypted_and_hide_their_credentials(template: Template) -> None:

@@ -1,6 +1,7 @@
 """The alarms of a layer: each as described, and one message for many of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,22 @@ def test_only_composites_tell_people(template: Template) -> None:
         assert composite["OKActions"] == [topic]
         severity = name.rsplit("-", 1)[-1]
         assert topic["Ref"].startswith(f"Topics{severity.capitalize()}")
+
+
+def test_a_moment_tells_people_itself_whatever_rings_beside_it() -> None:
+    moment = replace(alarm("ThingEnds", Severity.TICKET), momentary=True)
+    described = (alarm("ThingFails", Severity.TICKET), moment)
+    template = synthesised(lambda stack: build(stack, *described, slack=SLACK))
+    made = alarms(template)["ThingEnds"]
+    assert made["AlarmName"] == "llm-team-things-ThingEnds"
+    (topic,) = made["AlarmActions"]
+    assert topic["Ref"].startswith("TopicsTicket")
+    assert "AlarmActions" not in alarms(template)["ThingFails"]
+    rule = json.dumps(composites(template)["llm-team-things-ticket"]["AlarmRule"])
+    assert "ThingFails" in rule
+    assert "ThingEnds" not in rule
+    with pytest.raises(SpecificationError, match="about one moment"):
+        replace(moment, anomaly=Anomaly.ABOVE)
 
 
 def test_a_composite_rings_with_any_alarm_of_its_severity(template: Template) -> None:

@@ -25,7 +25,7 @@ from ops.kubernetes.consistency import problems_of
 from ops.kubernetes.contents import AppliedObject, ClusterContents, clusters
 from ops.kubernetes.helm import Helm
 from ops.kubernetes.object_schemas import ObjectSchemas
-from ops.permissions import audit
+from ops.permissions import audit, encrypted_data
 from ops.permissions.resolution import Resolution, ResolutionError
 from ops.permissions.statement import statements
 from ops.template_lint import IGNORED
@@ -136,7 +136,7 @@ def _policies(template: Template, stack: Any) -> Iterator[str]:
     except (ResolutionError, KeyError) as error:
         yield str(error)
         return
-    for problem in audit.problems(found):
+    for problem in (*audit.problems(found), *encrypted_data.problems(resolution, found)):
         yield re.sub(r"^\S+: ", "", problem).split(".")[0]
 
 

@@ -50,7 +50,10 @@ _MEANING: Final = {
     "rule packs": ("the five packs of cdk-nag", "make synth"),
     "CloudFormation's rules": ("the CDK's own validation of templates", "make synth"),
     "cfn-lint": ("AWS's linter, with the rules of each stack's region", "make lint-templates"),
-    "policies": ("AWS's list of actions, resources and keys", "make lint-templates"),
+    "policies": (
+        "AWS's list of actions, resources and keys, and the keys of what roles use",
+        "make lint-templates",
+    ),
     "objects": ("schemas, references and places of all objects", "python -m ops kubernetes"),
     "changes": ("what an update would do to data", "make diff"),
     "tests": ("metrics and runbooks that alarms name, and queries of alerts", "make test"),

@@ -175,6 +175,15 @@ PROTECTION_FAULTS = (
         prefix="GatewayAuthorizer",
     ),
     TemplateFault(
+        name="a role that may publish, and not use the topic's key",
+        why="Every request for approval is refused, and no model is ever published.",
+        stack="llm-prod-fine-tuning",
+        kind="AWS::IAM::Policy",
+        path=(*POLICY, 3),
+        value=DROPPED,
+        prefix="FineTuningSageMakerStateMachineRole",
+    ),
+    TemplateFault(
         name="an ARN of another partition",
         why="It names nothing in this cloud.",
         stack="llm-prod-gateway",

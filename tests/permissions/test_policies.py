@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.assembly import SynthesisedStack, findings
-from ops.permissions import audit
+from ops.permissions import audit, encrypted_data
 from ops.permissions.page import PermissionReport, problems
 from ops.permissions.pattern import names_type, overlap
 from ops.permissions.resolution import Resolution, ResolutionError
@@ -152,6 +152,87 @@ RIGHT = {
 @pytest.mark.parametrize("case", RIGHT)
 def test_what_is_right_passes(case: str) -> None:
     assert list(audit.problems(of(RIGHT[case]))) == []
+
+
+def of_a_role(*raw: dict[str, Any], kind: str = "AWS::SNS::Topic") -> list[str]:
+    """Return what is wrong with a role's ``raw`` beside something of ``kind`` under a key."""
+    key = {"Fn::GetAtt": ["Key", "Arn"]}
+    encrypted = {
+        "AWS::SNS::Topic": {"KmsMasterKeyId": key},
+        "AWS::S3::Bucket": {
+            "BucketEncryption": {
+                "ServerSideEncryptionConfiguration": [
+                    {"ServerSideEncryptionByDefault": {"KMSMasterKeyID": key}}
+                ]
+            }
+        },
+    }
+    resources = {
+        "Key": {"Type": "AWS::KMS::Key"},
+        "Data": {"Type": kind, "Properties": encrypted[kind]},
+        "Role": {"Type": "AWS::IAM::Role"},
+        "Policy": {
+            "Type": "AWS::IAM::Policy",
+            "Properties": {"Roles": [{"Ref": "Role"}], "PolicyDocument": {"Statement": list(raw)}},
+        },
+    }
+    resolution = Resolution({STACK.name: STACK}, {STACK.name: {"Resources": resources}})
+    return list(encrypted_data.problems(resolution, statements(resolution)))
+
+
+PUBLISH = allow("sns:Publish", {"Ref": "Data"})
+KEY_USE = {
+    **allow("", {"Fn::GetAtt": ["Key", "Arn"]}),
+    "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+}
+
+
+def under(operator: str, key: str, value: str) -> dict[str, Any]:
+    return {**KEY_USE, "Condition": {operator: {key: value}}}
+
+
+@pytest.mark.parametrize(
+    ("use", "missing"),
+    [
+        ((), "kms:GenerateDataKey and kms:Decrypt"),
+        (({**KEY_USE, "Action": "kms:Decrypt"},), "not kms:GenerateDataKey with"),
+        ((under("StringEquals", "kms:ViaService", "s3.us-east-2.amazonaws.com"),), "through sns"),
+        ((under("StringEquals", "kms:EncryptionContext:aws:states:stateMachineArn", "a"),), "sns"),
+        ((under("Bool", "kms:GrantIsForAWSResource", "true"),), "through sns"),
+    ],
+    ids=["no key", "half of it", "another service", "another context", "grants alone"],
+)
+def test_a_role_without_the_key_of_what_it_uses_is_told(
+    use: tuple[dict[str, Any], ...], missing: str
+) -> None:
+    (problem,) = of_a_role(PUBLISH, *use)
+    assert problem.startswith("llm-test-data/Role: It may call sns:Publish on llm-test-data/Data")
+    assert missing in problem
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        KEY_USE,
+        under("StringEquals", "kms:ViaService", "sns.us-east-2.amazonaws.com"),
+        under("StringEquals", "kms:EncryptionContext:aws:sns:topicArn", "a"),
+    ],
+)
+def test_a_role_with_the_key_of_what_it_uses_passes(use: dict[str, Any]) -> None:
+    assert of_a_role(PUBLISH, use) == []
+
+
+def test_objects_are_read_with_one_right_and_written_with_another() -> None:
+    objects = {"Fn::Join": ["", [{"Fn::GetAtt": ["Data", "Arn"]}, "/a/*"]]}
+    read, write = allow("s3:GetObject", objects), allow("s3:PutObject", objects)
+    (reading,) = of_a_role(read, kind="AWS::S3::Bucket")
+    (writing,) = of_a_role(
+        read, write, {**KEY_USE, "Action": "kms:Decrypt"}, kind="AWS::S3::Bucket"
+    )
+    assert "but not kms:Decrypt with" in reading
+    assert "but not kms:GenerateDataKey with" in writing
+    listing = allow("s3:ListBucket", {"Fn::GetAtt": ["Data", "Arn"]})
+    assert of_a_role(listing, kind="AWS::S3::Bucket") == []
 
 
 def test_a_wildcard_without_a_reason_is_a_problem() -> None:
