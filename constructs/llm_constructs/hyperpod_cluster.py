@@ -181,6 +181,12 @@ class HyperPodCluster(Construct):
                 readable=[lake.location(area) for area in _READABLE] if lake else (),
                 writable=[lake.location(area) for area in _WRITABLE] if lake else (),
                 lustre_client=client.source if client else None,
+                lustre_client_key_arn=client.key_arn if client else None,
+                undone_by_alarms=frozenset(
+                    self._kind(group)
+                    for group in self.spec.groups
+                    if group.updates is not None and group.updates.rollback_alarms
+                ),
                 accounting=self.spec.slurm_settings.accounting,
                 eks_cluster_arn=neighbours.eks.arn if on_eks and neighbours.eks else None,
             ),

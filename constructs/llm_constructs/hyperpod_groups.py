@@ -55,7 +55,7 @@ def instance_group(
         training_plan_arn=group.training_plan.arn if group.training_plan else None,
         threads_per_core=group.threads_per_core,
         network_interface=_interface(group),
-        on_start_deep_health_checks=[str(c) for c in group.effective_deep_health_checks] or None,
+        on_start_deep_health_checks=[str(c) for c in cluster.checks_on_start(group)] or None,
         override_vpc_config=_Cluster.VpcConfigProperty(
             security_group_ids=list(given.security_group_ids), subnets=[given.subnet_id]
         ),

@@ -48,6 +48,7 @@ class _Definition:
         yield from self._data()
         if self._use.accounting is not None:
             yield from self._accounting(self._use.accounting)
+        yield self._updates()
         if self._use.eks_cluster_arn is not None:
             yield from self._orchestrated_by_eks(self._use.eks_cluster_arn)
 
@@ -127,6 +128,14 @@ class _Definition:
                 kinds=ALL_NODES,
                 actions=("s3:GetObject",),
                 resources=(f"arn:{self._stack.partition}:s3:::{bucket}/{key}",),
+            )
+        if self._use.lustre_client_key_arn is not None:
+            yield Permission(
+                sid="DecryptLustreClient",
+                kinds=ALL_NODES,
+                actions=("kms:Decrypt",),
+                resources=(self._use.lustre_client_key_arn,),
+                conditions=self._through("s3"),
             )
         yield from volume_key_use(self._stack.region, self._use.volume_key_arn)
 
@@ -235,6 +244,16 @@ class _Definition:
             conditions=self._through("s3"),
         )
 
+    def _updates(self) -> Permission:
+        return Permission(
+            sid="WatchUpdates",
+            kinds=self._use.undone_by_alarms | {NodeKind.EKS},
+            actions=("cloudwatch:DescribeAlarms",),
+            resources=("*",),
+            wildcards=("*",),
+            reason="A rollback of an image reads the state of alarms, and changes none.",
+        )
+
     def _accounting(self, database: AccountingDatabase) -> Iterator[Permission]:
         only = frozenset({NodeKind.CONTROLLER})
         yield Permission(
@@ -295,14 +314,6 @@ class _Definition:
             wildcards=("arn:...:ecr:...:repository/*",),
             reason="Images of EKS and HyperPod lie in accounts of AWS that differ by region, those "
             "of jobs in repositories that teams make; repositories' own policies decide.",
-        )
-        yield Permission(
-            sid="WatchUpdates",
-            kinds=only,
-            actions=("cloudwatch:DescribeAlarms",),
-            resources=("*",),
-            wildcards=("*",),
-            reason="A rollback of an image reads the state of alarms, and changes none.",
         )
         yield Permission(
             sid="GiveRolesToPods",

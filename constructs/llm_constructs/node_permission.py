@@ -52,6 +52,9 @@ class NodeResources:
     """Places in S3 that jobs read and write."""
     lustre_client: str | None = None
     """``s3://bucket/key`` of AWS's package for Lustre over EFA."""
+    lustre_client_key_arn: str | None = None
+    undone_by_alarms: frozenset[NodeKind] = frozenset()
+    """Kinds of nodes whose updates alarms can undo, beside those of EKS."""
     accounting: AccountingDatabase | None = None
     eks_cluster_arn: str | None = None
 

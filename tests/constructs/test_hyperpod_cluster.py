@@ -74,7 +74,9 @@ SLURM = HyperPod(
     groups=(CONTROLLER, LOGIN, TRN2),
     mount_path="/shared",
     lifecycle=Lifecycle(
-        lustre_client=EfaLustreClient(source="s3://tools/efa/client.zip", sha256="0" * 64)
+        lustre_client=EfaLustreClient(
+            source="s3://tools/efa/client.zip", sha256="0" * 64, key_arn=KEY
+        )
     ),
     slurm=SlurmSettings(
         strategy=SlurmConfigStrategy.MERGE,
@@ -429,6 +431,7 @@ ACCOUNTING = {
     "ReadAccountingSecret": (["secretsmanager:GetSecretValue"], [SECRET]),
     "DecryptAccountingSecret": (["kms:Decrypt"], [KEY]),
 }
+UNDONE_BY_ALARMS = {"WatchUpdates": (["cloudwatch:DescribeAlarms"], ["*"])}
 EKS = {
     "GiveAddressesToPods": (
         [
@@ -446,7 +449,7 @@ EKS = {
         ],
         ["arn:aws:ecr:us-east-2:*:repository/*"],
     ),
-    "WatchUpdates": (["cloudwatch:DescribeAlarms"], ["*"]),
+    **UNDONE_BY_ALARMS,
     "GiveRolesToPods": (
         ["eks-auth:AssumeRoleForPodIdentity"],
         ["arn:aws:eks:us-east-2:111111111111:cluster/test"],
@@ -459,13 +462,16 @@ EKS = {
     [
         (NodeKind.CONTROLLER, ACCOUNTING),
         (NodeKind.LOGIN, DATA),
-        (NodeKind.COMPUTE, DATA),
+        (NodeKind.COMPUTE, {**DATA, **UNDONE_BY_ALARMS}),
     ],
 )
 def test_a_node_of_slurm_may_do_exactly_this(
     slurm: Template, kind: NodeKind, further: dict[str, Any]
 ) -> None:
-    client = {"FetchLustreClient": (["s3:GetObject"], ["arn:aws:s3:::tools/efa/client.zip"])}
+    client = {
+        "FetchLustreClient": (["s3:GetObject"], ["arn:aws:s3:::tools/efa/client.zip"]),
+        "DecryptLustreClient": (["kms:Decrypt"], [KEY]),
+    }
     shared = shared_statements(*SLURM_NETWORK)
     assert statements_of(slurm, kind) == {**shared, **client, **further}
 

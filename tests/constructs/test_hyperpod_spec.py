@@ -405,6 +405,17 @@ def test_checks_fit_the_type_unless_somebody_chooses() -> None:
     assert checks(deep_health_checks=()) == ()
 
 
+def test_a_node_that_is_alone_on_slurm_is_tested_alone() -> None:
+    alone = group(count=1)
+    assert slurm(alone).checks_on_start(alone) == (DeepHealthCheck.INSTANCE_STRESS,)
+    assert slurm(group()).checks_on_start(group()) == tuple(DeepHealthCheck)
+    assert eks(alone).checks_on_start(alone) == tuple(DeepHealthCheck)
+    connected = group(count=1, deep_health_checks=("InstanceConnectivity",))
+    assert eks(connected).checks_on_start(connected) == ("InstanceConnectivity",)
+    with pytest.raises(SpecificationError, match="and this group has one"):
+        slurm(connected)
+
+
 def test_a_compute_group_is_a_partition_of_its_own_name() -> None:
     assert group().partitions == ("trn2",)
     assert group(partition="all").partitions == ("all",)

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -193,6 +194,17 @@ def test_a_table_of_a_configuration_file_says_the_same() -> None:
             ),
         ),
     )
+
+
+def test_the_key_of_the_lustre_client_is_for_roles_and_not_for_nodes() -> None:
+    key = "arn:aws:kms:us-east-2:111111111111:key/01234567-89ab-cdef-0123-456789abcdef"
+    client = EfaLustreClient(source=ZIP, sha256="0" * 64, key_arn=key)
+    settings = LifecycleSettings(
+        cluster="training", groups=(expectation(),), lifecycle=Lifecycle(lustre_client=client)
+    )
+    assert settings.as_document()["lustre_client"] == {"source": ZIP, "sha256": "0" * 64}
+    with pytest.raises(SpecificationError, match="an alias says nothing to IAM"):
+        replace(client, key_arn="arn:aws:kms:us-east-2:111111111111:alias/tools")
 
 
 def test_settings_are_rendered_whole_and_in_one_order() -> None:

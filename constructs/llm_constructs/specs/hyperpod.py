@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from llm_constructs.specs.hyperpod_kubernetes import HyperPodKubernetes
-from llm_constructs.specs.instance_group import InstanceGroup
+from llm_constructs.specs.instance_group import DeepHealthCheck, InstanceGroup
 from llm_constructs.specs.lifecycle import Lifecycle
 from llm_constructs.specs.lifecycle_settings import NodeRole
 from llm_constructs.specs.log_retention import check_log_retention
@@ -171,6 +171,14 @@ class HyperPod:
                 "HyperPod has this for clusters that EKS orchestrates.",
                 'Leave it out, or set orchestrator = "eks".',
             )
+        problems.require(
+            group.count != 1
+            or DeepHealthCheck.INSTANCE_CONNECTIVITY not in (group.deep_health_checks or ()),
+            f"groups.{group.name}.deep_health_checks",
+            str(DeepHealthCheck.INSTANCE_CONNECTIVITY),
+            "On Slurm it tests nodes of the group against each other, and this group has one.",
+            "Leave it out, or raise count.",
+        )
 
     def _check_eks(self, problems: Problems) -> None:
         problems.require(
@@ -250,6 +258,17 @@ class HyperPod:
             "HyperPod, Slurm or the system keeps its own files there.",
             "Choose another, such as /fsx.",
         )
+
+    def checks_on_start(self, group: InstanceGroup) -> tuple[DeepHealthCheck, ...]:
+        """Return what nodes of ``group`` must pass before their first job.
+
+        On Slurm, a node that is alone in its group has no other to test its connections with:
+        https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-resiliency-slurm-deep-health-checks.html
+        """
+        checks = group.effective_deep_health_checks
+        if self.orchestrator == Orchestrator.SLURM and group.count == 1:
+            return tuple(it for it in checks if it != DeepHealthCheck.INSTANCE_CONNECTIVITY)
+        return checks
 
     @property
     def slurm_settings(self) -> SlurmSettings:

@@ -88,7 +88,8 @@ class InstanceGroup:
     efa: EfaInterface = EfaInterface.EFA
     """`efa`, or `efa-only` to save addresses; of no effect for types without EFA."""
     deep_health_checks: tuple[DeepHealthCheck, ...] | None = None
-    """`InstanceStress`, `InstanceConnectivity`. Left out: all that fit the type; `[]`: none."""
+    """`InstanceStress`, `InstanceConnectivity`. Left out: all that fit the type, on Slurm without
+    `InstanceConnectivity` for a group of one node; `[]`: none."""
     threads_per_core: int | None = None
     """1 turns simultaneous multithreading off, 2 leaves it on. Left out: the type's default."""
     volume_gb: int = 200

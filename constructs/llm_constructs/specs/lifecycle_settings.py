@@ -186,8 +186,12 @@ class LifecycleSettings:
 
     def as_document(self) -> dict[str, Any]:
         """Return what :meth:`to_json` writes."""
+        lifecycle = asdict(self.lifecycle)
+        if lifecycle["lustre_client"] is not None:
+            # For the nodes' roles; who reads an object need not know its key.
+            del lifecycle["lustre_client"]["key_arn"]
         return {
-            **asdict(self.lifecycle),
+            **lifecycle,
             "version": SETTINGS_VERSION,
             "cluster": self.cluster,
             "groups": {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from llm_constructs.specs.key_arn import KEY_ARN
 from llm_constructs.specs.problem import Problems
 
 HIGHEST_PORT: Final = 65_535
@@ -14,7 +15,6 @@ _HOST = re.compile(
     r"(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*"
 )
 _SECRET_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:([a-z0-9-]+):(\d{12}):secret:\S+")
-_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):(\d{12}):key/[a-f0-9-]+")
 _SCHEMA = re.compile(r"[a-zA-Z0-9$_]{1,64}")
 
 
@@ -64,7 +64,7 @@ class AccountingDatabase:
             "Write it as arn:aws:secretsmanager:us-east-2:111111111111:secret:name-AbCdEf.",
         )
         problems.require(
-            self.key_arn is None or _KEY_ARN.fullmatch(self.key_arn) is not None,
+            self.key_arn is None or KEY_ARN.fullmatch(self.key_arn) is not None,
             "key_arn",
             self.key_arn,
             "It is not the ARN of a key; an alias says nothing to IAM.",
