@@ -18,10 +18,19 @@ from llm_constructs.lake_access import acknowledge_lake_access
 from llm_constructs.nag import acknowledge
 from llm_constructs.service_role import ServiceRole
 from llm_constructs.specs.data_lake import LakeArea
-from llm_constructs.specs.fine_tuning import SageMakerFineTuning
+from llm_constructs.specs.fine_tuning import LoggedMetric, SageMakerFineTuning
 
 ATTEMPTS: Final = 3
 """How often SageMaker starts a job again that failed for reasons of its own."""
+
+_WEIGHTS = "$.job.ModelArtifacts.S3ModelArtifacts"
+_FINAL = "$.job.FinalMetricDataList"
+"""The last values of the metrics that are defined, of which there is one. Left out without any.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
+"""
+
+_MEASURED = "$.measured.value"
 
 _LOGS = "/aws/sagemaker/TrainingJobs"
 _EVENTS_RULE = "StepFunctionsGetEventsForSageMakerTrainingJobsRule"
@@ -41,7 +50,8 @@ _INTERFACES = (
 class TrainingJob(Construct):
     """The states that check data, train, ask for approval and publish where the weights are.
 
-    ``start`` is the first of them, ``statements`` what the state machine must be allowed. The
+    Weights whose ``quality`` was measured and is too bad are not published. ``start`` is the first
+    state, ``statements`` what the state machine must be allowed. The
     container has no network. What it writes to ``/opt/ml/checkpoints`` goes to the lake, and an
     interrupted job goes on from there.
     """
@@ -71,20 +81,23 @@ class TrainingJob(Construct):
         steps = FineTuningSteps(self, "Steps")
         published = steps.publish(
             parameter,
-            value=sfn.JsonPath.string_at("$.job.ModelArtifacts.S3ModelArtifacts"),
+            value=sfn.JsonPath.string_at(_WEIGHTS),
             description="The weights that execution {} trained",
         )
         if approval is not None:
+            question: dict[str, Any] = {"weights": sfn.JsonPath.string_at(_WEIGHTS)}
+            if training.quality is not None:
+                question[training.quality.name] = sfn.JsonPath.number_at(_MEASURED)
             published = steps.approve(
                 approval,
                 subject=f"May a trained model of {name} be published?",
-                question={
-                    "weights": sfn.JsonPath.string_at("$.job.ModelArtifacts.S3ModelArtifacts")
-                },
+                question=question,
                 hours=approval_hours,
                 following=published,
                 refused=steps.refused,
             )
+        if training.quality is not None:
+            published = self._judge(steps, training.quality, published)
         self.start = steps.check_data(validator, self._train(steps).next(published))
 
     @property
@@ -112,6 +125,49 @@ class TrainingJob(Construct):
                 resources=[rule],
             ),
             pass_role(self.role, "sagemaker.amazonaws.com"),
+        )
+
+    def _judge(
+        self, steps: FineTuningSteps, quality: LoggedMetric, passed: sfn.IChainable
+    ) -> sfn.IChainable:
+        """Return a state that goes on to ``passed`` when the job measured well enough."""
+        compare = (
+            sfn.Condition.number_greater_than_equals
+            if quality.at_most is None
+            else sfn.Condition.number_less_than_equals
+        )
+        unmeasured = steps.refuse(
+            "NotMeasured",
+            error="QualityGate",
+            cause=f"The job's log has no {quality.name}: nothing in it matches the pattern.",
+            following=steps.refused,
+        )
+        worse = steps.refuse(
+            "NotGoodEnough",
+            error="QualityGate",
+            cause=sfn.JsonPath.format(
+                f"{quality.name} is {{}}, and must be {quality.demand}.",
+                sfn.JsonPath.string_at(_MEASURED),
+            ),
+            following=steps.refused,
+        )
+        # A path to one item of a list is a value or a list of one, depending on who evaluates it.
+        values = sfn.JsonPath.list_at(f"{_FINAL}[*].Value")
+        read = sfn.Pass(
+            steps,
+            "ReadMeasure",
+            parameters={"value": sfn.JsonPath.array_get_item(values, 0)},
+            result_path="$.measured",
+        )
+        read.next(
+            sfn.Choice(steps, "IsGoodEnough")
+            .when(compare(_MEASURED, quality.bound), passed)
+            .otherwise(worse)
+        )
+        return (
+            sfn.Choice(steps, "IsMeasured")
+            .when(sfn.Condition.is_present(f"{_FINAL}[0].Value"), read)
+            .otherwise(unmeasured)
         )
 
     def _train(self, steps: FineTuningSteps) -> sfn.CustomState:
@@ -152,7 +208,11 @@ class TrainingJob(Construct):
         return {
             "TrainingJobName": sfn.JsonPath.format(f"{self._name}-{{}}", EXECUTION),
             "RoleArn": self.role.role_arn,
-            "AlgorithmSpecification": {"TrainingImage": image, "TrainingInputMode": "FastFile"},
+            "AlgorithmSpecification": {
+                "TrainingImage": image,
+                "TrainingInputMode": "FastFile",
+                **self._metrics(),
+            },
             "HyperParameters": dict(training.hyperparameters),
             "InputDataConfig": [
                 *(self._dataset(name) for name in ("training", "validation", "evaluation")),
@@ -173,6 +233,12 @@ class TrainingJob(Construct):
                 "SecurityGroupIds": [self._security_group.security_group_id],
             },
         }
+
+    def _metrics(self) -> dict[str, Any]:
+        quality = self._training.quality
+        if quality is None:
+            return {}
+        return {"MetricDefinitions": [{"Name": quality.name, "Regex": quality.pattern}]}
 
     def _dataset(self, name: str) -> dict[str, Any]:
         datasets = self._lake.location(LakeArea.DATASETS).uri

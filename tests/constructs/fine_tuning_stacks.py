@@ -11,6 +11,7 @@ from llm_constructs.fine_tuning_pipeline import FineTuningPipelines
 from llm_constructs.specs.fine_tuning import (
     BedrockFineTuning,
     FineTuning,
+    LoggedMetric,
     SageMakerFineTuning,
 )
 from tests.constructs.existing_vpc import existing_vpc
@@ -28,6 +29,7 @@ SAGEMAKER = SageMakerFineTuning(
     instance_type="trn1.32xlarge",
     instances=2,
     hyperparameters={"epochs": "3"},
+    quality=LoggedMetric(name="loss", pattern="eval_loss=([0-9.]+)", at_most=1.2),
 )
 APPROVED = FineTuning(bedrock=BEDROCK, sagemaker=SAGEMAKER, approvers=("lead@example.com",))
 UNATTENDED = FineTuning(bedrock=BEDROCK, sagemaker=SAGEMAKER)

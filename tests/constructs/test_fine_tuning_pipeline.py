@@ -223,24 +223,62 @@ def test_what_a_person_refuses_is_removed(attended: Template) -> None:
     assert "PutParameter" not in outcome.operations
 
 
-def test_a_training_job_publishes_its_weights(unattended: Template) -> None:
-    weights = "s3://bucket/models/fine-tuning/test-run-1/output/model.tar.gz"
-    body = definition(unattended, "sagemaker")
+WEIGHTS = "s3://bucket/models/fine-tuning/test-run-1/output/model.tar.gz"
+
+
+def trained(template: Template, *losses: float, asked: Answer | None = None) -> Outcome:
+    """Run the branch of SageMaker, whose job measured ``losses`` last."""
+    body = definition(template, "sagemaker")
     train = body["States"]["TrainModel"]
     # moto runs no job and waits for none: the call is made, and answered with what `.sync` gives.
     train["Resource"] = train["Resource"].removesuffix(".sync")
-    outcome = run(
-        body,
-        dict(GIVEN),
-        {
-            "Invoke": function(lambda _: IN_ORDER),
-            "CreateTrainingJob": lambda _: {"ModelArtifacts": {"S3ModelArtifacts": weights}},
-            "PutParameter": lambda _: {"Version": 1},
-        },
-    )
+    described = {
+        "ModelArtifacts": {"S3ModelArtifacts": WEIGHTS},
+        "FinalMetricDataList": [{"MetricName": "loss", "Value": loss} for loss in losses],
+    }
+    answers: dict[str, Answer] = {
+        "Invoke": function(lambda _: IN_ORDER),
+        "CreateTrainingJob": lambda _: described,
+        "PutParameter": lambda _: {"Version": 1},
+    }
+    return run(body, dict(GIVEN), {**answers, **({"Publish": asked} if asked else {})})
+
+
+@pytest.mark.parametrize(
+    ("losses", "told"),
+    [((1.3,), "loss is 1.3, and must be at most 1.2."), ((), "The job's log has no loss")],
+    ids=["worse", "not measured"],
+)
+def test_weights_that_are_not_good_enough_are_not_published(
+    losses: tuple[float, ...], told: str, unattended: Template
+) -> None:
+    outcome = trained(unattended, *losses)
+    assert (outcome.status, outcome.error) == ("FAILED", "QualityGate")
+    assert told in str(outcome.cause)
+    assert "PutParameter" not in outcome.operations
+
+
+def test_who_approves_weights_sees_what_the_job_measured(attended: Template) -> None:
+    def approve(parameters: dict[str, Any]) -> dict[str, Any]:
+        question = json.loads(parameters["Message"])
+        assert (question["weights"], question["loss"]) == (WEIGHTS, 0.9)
+        client = boto3.client("stepfunctions", region_name="us-east-1")
+        client.send_task_success(taskToken=question["taskToken"], output="{}")
+        return {"MessageId": "1"}
+
+    outcome = trained(attended, 0.9, asked=approve)
     assert outcome.status == "SUCCEEDED", outcome
-    assert outcome.only("PutParameter")["Value"] == weights
+    assert outcome.operations[-2:] == ["Publish", "PutParameter"]
+
+
+def test_a_training_job_publishes_its_weights(unattended: Template) -> None:
+    outcome = trained(unattended, 1.2)
+    assert outcome.status == "SUCCEEDED", outcome
+    assert outcome.only("PutParameter")["Value"] == WEIGHTS
     job = outcome.only("CreateTrainingJob")
+    assert job["AlgorithmSpecification"]["MetricDefinitions"] == [
+        {"Name": "loss", "Regex": "eval_loss=([0-9.]+)"}
+    ]
     assert job["EnableNetworkIsolation"] is True
     assert job["EnableManagedSpotTraining"] is True
     assert job["TrainingJobName"] == "test-run-1"

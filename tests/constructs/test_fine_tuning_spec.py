@@ -11,6 +11,7 @@ from llm_constructs.specs.fine_tuning import (
     BedrockFineTuning,
     DatasetRules,
     FineTuning,
+    LoggedMetric,
     QualityGate,
     SageMakerFineTuning,
 )
@@ -77,6 +78,34 @@ def test_what_bedrock_would_refuse_is_refused_first(given: dict[str, Any], told:
 def test_what_sagemaker_would_refuse_is_refused_first(given: dict[str, Any], told: str) -> None:
     with pytest.raises(SpecificationError, match=told):
         SageMakerFineTuning(**{**SAGEMAKER, **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"pattern": "loss=("}, "Correct the regular expression"),
+        ({"pattern": "loss=1"}, "out of its one group"),
+        ({"pattern": f"({'a' * 500})"}, "within 500 letters"),
+        ({"name": "the loss"}, "SageMaker and CloudWatch take"),
+        ({"at_most": None}, "compared with one bound"),
+        ({"at_least": 0.5}, "compared with one bound"),
+    ],
+)
+def test_a_measure_that_nothing_could_compare_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(SpecificationError, match=told):
+        LoggedMetric(**{"pattern": "loss=([0-9.]+)", "at_most": 0.0, **given})
+
+
+def test_a_measure_says_what_it_demands() -> None:
+    assert LoggedMetric(pattern="(.)", at_most=0.0).demand == "at most 0"
+    assert LoggedMetric(pattern="(.)", at_least=0.75).demand == "at least 0.75"
+
+
+def test_weights_are_measured_or_approved() -> None:
+    unmeasured = SageMakerFineTuning(**SAGEMAKER)
+    with pytest.raises(SpecificationError, match="Neither a measure nor a person"):
+        FineTuning(sagemaker=unmeasured)
+    assert FineTuning(sagemaker=unmeasured, approvers=("lead@example.com",)).approvers
 
 
 @pytest.mark.parametrize("name", ["f1_percent", "gain_points", "refusal_points"])

@@ -25,6 +25,10 @@ https://docs.aws.amazon.com/general/latest/gr/sagemaker.html
 MOST_EVALUATED: Final = 1000
 """Records that the evaluating function puts to two models within its 15 minutes."""
 
+LONGEST_PATTERN: Final = 500
+"""https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_MetricDefinition.html"""
+
+_METRIC = re.compile(r"[A-Za-z0-9_:-]{1,255}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
@@ -139,6 +143,65 @@ class BedrockFineTuning:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoggedMetric:
+    """A number that the training job measures on the evaluation data and writes into its log, and
+    how good its last value must be for the weights to be published.
+
+    Raises :class:`SpecificationError` for what SageMaker could not find in a log or compare.
+    """
+
+    pattern: str
+    """A regular expression with one group, the number: `eval_loss=([0-9.]+)`."""
+    name: str = "evaluation"
+    """What SageMaker, the approvers and CloudWatch call it."""
+    at_most: float | None = None
+    """The highest value that is good enough. Either this or `at_least`."""
+    at_least: float | None = None
+    """The lowest value that is good enough."""
+
+    def __post_init__(self) -> None:
+        problems = Problems("quality of weights")
+        try:
+            groups = re.compile(self.pattern).groups
+        except re.error as error:
+            problems.add("pattern", self.pattern, f"{error}.", "Correct the regular expression.")
+        else:
+            problems.require(
+                groups == 1 and len(self.pattern) <= LONGEST_PATTERN,
+                "pattern",
+                self.pattern,
+                f"SageMaker takes the number out of its one group, within {LONGEST_PATTERN} "
+                "letters.",
+                "Write something like eval_loss=([0-9.]+).",
+            )
+        problems.require(
+            _METRIC.fullmatch(self.name) is not None,
+            "name",
+            self.name,
+            "It is no name that SageMaker and CloudWatch take.",
+            "Use up to 255 letters, digits, '_', ':' and '-'.",
+        )
+        problems.require(
+            (self.at_most is None) != (self.at_least is None),
+            "at_most",
+            self.at_most,
+            "A value is compared with one bound.",
+            "Give at_most for a loss, or at_least for an accuracy.",
+        )
+        problems.raise_if_any()
+
+    @property
+    def bound(self) -> float:
+        """What the value is compared with."""
+        return next(it for it in (self.at_most, self.at_least) if it is not None)
+
+    @property
+    def demand(self) -> str:
+        """The comparison in words."""
+        return f"at {'least' if self.at_most is None else 'most'} {self.bound:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class SageMakerFineTuning:
     """A training job of SageMaker's on accelerators, with the team's own image and weights."""
 
@@ -156,6 +219,8 @@ class SageMakerFineTuning:
     """What the image reads from `/opt/ml/input/config/hyperparameters.json`."""
     dataset: DatasetRules = field(default_factory=DatasetRules)
     """What the data must be like."""
+    quality: LoggedMetric | None = None
+    """How good the weights must be to be published. Left out: approvers decide alone."""
     record_tokens: int = 8192
     """The longest record."""
     most_records: int = 1_000_000
@@ -219,7 +284,7 @@ class FineTuning:
     """Tune a model of the team's own. Left out: no such pipeline."""
     approvers: tuple[str, ...] = ()
     """E-mail addresses of people of whom one must approve before a model is published. Left out:
-    the quality gate decides alone."""
+    `quality` decides alone."""
     approval_hours: int = 72
     """Hours until an approval that nobody gave counts as refused."""
     log_retention_days: int = 90
@@ -233,6 +298,15 @@ class FineTuning:
             None,
             "Nothing would be tuned.",
             "Add [fine_tuning.bedrock], [fine_tuning.sagemaker] or both, or leave the table out.",
+        )
+        problems.require(
+            self.sagemaker is None or self.sagemaker.quality is not None or bool(self.approvers),
+            "sagemaker.quality",
+            None,
+            "Neither a measure nor a person would stand between a job that ended and weights that "
+            "are published.",
+            'Give it, for example { pattern = "eval_loss=([0-9.]+)", at_most = 1.2 }, or name '
+            "approvers.",
         )
         wrong = [address for address in self.approvers if not _EMAIL.fullmatch(address)]
         problems.require(
