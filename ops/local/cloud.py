@@ -1,13 +1,15 @@
 """The local cloud: an emulator of AWS, a fake Bedrock, and the ``local`` environment on them."""
 
+import fcntl
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -96,23 +98,49 @@ class LocalCloud:
         Raises:
             LocalCloudError: a cloud runs already, or a step fails; the message holds the log's end.
         """
-        self._prepare()
-        try:
-            with ThreadPoolExecutor(max_workers=1) as background:
-                synthesis = background.submit(self.synthesise)
-                self.start()
-                self.bootstrap()
-                synthesis.result()
-            self.deploy()
-        except BaseException:
-            # Ctrl-C too.
-            self.stop()
-            raise
+        with self._alone():
+            self._prepare()
+            try:
+                with ThreadPoolExecutor(max_workers=1) as background:
+                    synthesis = background.submit(self.synthesise)
+                    self.start()
+                    self.bootstrap()
+                    synthesis.result()
+                self.deploy()
+            except BaseException:
+                # Ctrl-C too.
+                self.stop()
+                raise
 
     def down(self) -> None:
-        """End everything and remove every file."""
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """End everything and remove every file.
+
+        Raises:
+            LocalCloudError: somebody is starting or ending it in this moment.
+        """
+        with self._alone():
+            self.stop()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others of this folder from starting or ending a cloud for as long.
+
+        The lock is on the folder above, so that it leaves no file, and goes with its process.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.folder.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LocalCloudError(
+                "Somebody is starting or ending the local cloud of this folder. Wait for them, or "
+                "press Ctrl-C there."
+            ) from None
+        else:
+            yield
+        finally:
+            os.close(handle)
 
     def start(self) -> None:
         """Start the emulator and the fake Bedrock, empty; return when both answer.

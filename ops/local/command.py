@@ -1,10 +1,12 @@
 """``python -m ops local``: the platform on this machine, without an account."""
 
 import shlex
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -42,7 +44,7 @@ The gateway: <url>/v1, and its playground: <url>/
 def up() -> None:
     """Start the emulator and a fake Bedrock, and deploy the environment `local` onto them."""
     started = time.monotonic()
-    with told_in_sentences():
+    with told_in_sentences(), ended_as_by_ctrl_c():
         cloud = _cloud()
         cloud.up()
         introduction = _INTRODUCTION.replace("<url>", _gateway_url(cloud))
@@ -97,6 +99,24 @@ def told_in_sentences() -> Iterator[None]:
     except LocalCloudError as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), markup=False)
         raise typer.Exit(FAILED) from None
+
+
+@contextmanager
+def ended_as_by_ctrl_c() -> Iterator[None]:
+    """Clean up, too, when a terminal is closed or a job of continuous integration is cancelled."""
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, _interrupt) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, _: FrameType | None) -> NoReturn:
+    # Once is enough: what cleans up is not to be interrupted by a second one.
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _cloud() -> "LocalCloud":

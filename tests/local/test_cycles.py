@@ -1,5 +1,7 @@
 """Starting and ending, again and again, and when something goes wrong."""
 
+import fcntl
+import os
 import socket
 from pathlib import Path
 
@@ -57,6 +59,20 @@ def test_a_second_cloud_in_the_same_place_is_refused(
         assert cloud.running
     finally:
         cloud.down()
+
+
+def test_two_people_do_not_start_or_end_one_cloud_at_once(tmp_path: Path) -> None:
+    cloud = LocalCloud(tmp_path / "cloud")
+    somebody = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(somebody, fcntl.LOCK_EX)
+    try:
+        for attempt in (cloud.up, cloud.down):
+            with pytest.raises(LocalCloudError, match="Somebody is starting or ending"):
+                attempt()
+    finally:
+        os.close(somebody)
+    cloud.down()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failure_ends_every_process_and_keeps_the_log(
