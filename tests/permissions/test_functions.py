@@ -39,6 +39,7 @@ from tests.constructs.synthesis import synthesised
 from tests.constructs.test_task_governance import governance_in
 from tests.fake_vllm import FakeVllm, refusal
 from tests.lambdas.authorizer.test_authorizer_handler import bearer, event
+from tests.lambdas.gateway.stack import PATIENCE_SECONDS
 from tests.lambdas.governance.emulator import Emulator, running_emulator
 from tests.lambdas.task_governance.test_task_governance_handler import (
     SageMaker,
@@ -200,7 +201,11 @@ class TestGateway:
                 "DYNAMODB": emulator.url,
                 "SECRETS_MANAGER": emulator.url,
             }
-            with mock.patch.dict(os.environ, {**credentials(REGION, **endpoints), **told}):
+            with (
+                mock.patch.dict(os.environ, {**credentials(REGION, **endpoints), **told}),
+                # As in tests/lambdas/gateway/stack.py: no attempt is made again.
+                mock.patch("gateway.runtime.GOVERNANCE_TIMEOUT_SECONDS", PATIENCE_SECONDS),
+            ):
                 application = create_application(Settings.read(os.environ))
                 transport = httpx.WSGITransport(application)
                 with (

@@ -10,7 +10,7 @@ import pytest
 
 from ops.fake_bedrock.reply import Reply, end_steps, text_steps, tool_steps
 from ops.fake_bedrock.server import FakeBedrock
-from tests.lambdas.gateway.stack import GatewayStack
+from tests.lambdas.gateway.stack import PATIENCE_SECONDS, GatewayStack
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n....").decode()
 WEATHER: Any = {
@@ -613,7 +613,8 @@ class TestRefusals:
         content = [{"type": "image_url", "image_url": {"url": visited}}]
         with pytest.raises(openai.BadRequestError):
             client.chat.completions.create(model="smart", messages=hello(content))
-        assert httpx.get(gateway.bedrock.endpoint_url).json() == {"calls": []}
+        told = httpx.get(gateway.bedrock.endpoint_url, timeout=PATIENCE_SECONDS)
+        assert told.json() == {"calls": []}
 
     def test_unreadable_tool_arguments_name_the_call(
         self, gateway: GatewayStack, client: Any
