@@ -1,6 +1,6 @@
 """Processes in the background: started in a file's care, found again, and ended with all they made.
 
-A process is known by its id and the time of its creation, so that an id that was given to another
+A process is known by its id and the moment of its creation, so that an id that was given to another
 process since is never taken for it.
 """
 
@@ -35,16 +35,34 @@ class ProcessMark:
     @classmethod
     def of(cls, process: psutil.Process) -> Self:
         """Return the mark of a process that runs."""
-        return cls(process.pid, process.create_time())
+        return cls(process.pid, _created(process))
 
     def process(self) -> psutil.Process | None:
         """Return the process, ``None`` when it has ended."""
         try:
             found = psutil.Process(self.pid)
-            same = found.create_time() == self.created
+            same = _created(found) == self.created
         except psutil.NoSuchProcess:
             return None
         return found if same and is_alive(found) else None
+
+
+def _created(process: psutil.Process) -> float:
+    """Return the moment of its creation, which stays the same where the clock is set meanwhile.
+
+    On Linux that is the kernel's count of ticks since it started: ``starttime`` of
+    https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html. psutil adds the moment of it,
+    which the kernel reckons from the clock: once a machine has stood still, or slept, and its clock
+    is corrected, each process would seem to be another one.
+    """
+    if not psutil.LINUX:
+        return process.create_time()
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(process.pid) from None
+    # The second field, the name in brackets, may hold spaces and brackets.
+    return float(stat.rpartition(")")[2].split()[19])
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -76,6 +76,16 @@ def test_an_id_that_was_given_away_is_not_taken_for_the_process() -> None:
     assert replace(mark, created=mark.created - 1).process() is None
 
 
+@pytest.mark.skipif(not psutil.LINUX, reason="Elsewhere psutil tells the moment of the clock.")
+def test_a_process_is_the_same_when_the_clock_has_been_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = processes.ProcessMark.of(psutil.Process())
+    created = psutil.Process().create_time()
+    booted = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + 5)
+    assert psutil.Process().create_time() == pytest.approx(created + 5, abs=2)
+    assert mark.process() is not None
+
+
 def test_processes_are_found_again(tmp_path: Path) -> None:
     marks = {"one": processes.ProcessMark(pid=1, created=2.5)}
     processes.save(marks, tmp_path / "marks")

@@ -21,9 +21,12 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium i
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        # A container has no user namespaces for the browser's own sandbox.
+        # A container has no user namespaces for the browser's own sandbox, and often too little
+        # shared memory for its pages.
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE_MILLISECONDS
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-dev-shm-usage"],
+            timeout=PATIENCE_MILLISECONDS,
         )
         expect.set_options(timeout=PATIENCE_MILLISECONDS)
         yield browser
