@@ -157,19 +157,26 @@ def _check_mirror(environment: "Environment", problems: Problems, eks: EksTable)
         "Their weights come from the hub, which the network does not reach.",
         "Copy them into the lake, or give the VPC a NAT gateway.",
     )
+    hyperpod = environment.hyperpod_on_eks
+    kubernetes = hyperpod.kubernetes if hyperpod else None
+    chart = kubernetes.chart if kubernetes else None
     problems.require(
-        not environment.is_isolated or environment.hyperpod_on_eks is None,
-        "training.orchestrator",
-        str(Orchestrator.EKS),
-        "HyperPod's chart takes its images from public registries, which the network does not "
-        "reach.",
-        'Choose orchestrator = "slurm", or give the VPC a NAT gateway.',
+        not environment.is_isolated or hyperpod is None or chart is not None,
+        "training.kubernetes.chart",
+        None,
+        "HyperPod's chart takes images from public registries, which the network does not reach, "
+        "unless the platform installs it.",
+        'Pin the chart, choose orchestrator = "slurm", or give the VPC a NAT gateway.',
     )
     if eks.mirror is None:
         return
     credentials = eks.mirror.credentials()
+    kubeflow = chart is not None and kubernetes is not None and kubernetes.kubeflow
     images = {
-        "docker.io": (environment.serving is not None, "those of vLLM"),
+        "docker.io": (
+            environment.serving is not None or kubeflow,
+            "those of vLLM and Kubeflow's operators",
+        ),
         "ghcr.io": (eks.controllers.autoscaling, "those of KEDA"),
     }
     for registry, (used, whose) in images.items():

@@ -41,6 +41,16 @@ OWNERS: Final[Mapping[str, str]] = {
 https://github.com/aws/sagemaker-hyperpod-cli/issues/95
 """
 
+KUBEFLOW_IMAGES: Final[Mapping[str, str]] = {
+    "mpi-operator.mpiOperator.image.repository": "docker.io/mpioperator/mpi-operator",
+    "training-operators.image.repository": "docker.io/kubeflow/training-operator",
+}
+"""The values that name images of public registries. The health monitoring agent's is in a registry
+of AWS's in each region, which a network without a way out reaches.
+
+https://github.com/aws/sagemaker-hyperpod-cli/tree/main/helm_chart/HyperPodHelmChart/charts
+"""
+
 
 class HyperPodChart(Construct):
     """The chart of ``pin``, as ``installed``, which a HyperPod cluster has to come after.
@@ -66,6 +76,7 @@ class HyperPodChart(Construct):
         chart = pinned_chart(pin, root=root, name=CHART)
         values = chart_values(spec, region=Stack.of(self).region)
         check_parts(chart, values)
+        kubernetes = spec.kubernetes or HyperPodKubernetes()
         self.installed = cluster.kubectl.install_folder(
             self,
             "Chart",
@@ -74,6 +85,7 @@ class HyperPodChart(Construct):
             release=RELEASE,
             namespace=NAMESPACE,
             values=values,
+            images=KUBEFLOW_IMAGES if kubernetes.kubeflow else {},
         )
 
 

@@ -64,9 +64,9 @@ class ImageMirror(Construct):
             return found
         return assets.Asset(self, f"Chart-{chart.name}", path=str(folder))
 
-    def values(self, chart: HelmChart) -> dict[str, Any]:
-        """Return the values with which a chart's images come from the account's ECR."""
-        return nested({path: self.image(name) for path, name in chart.images.items()})
+    def values(self, images: Mapping[str, str]) -> dict[str, Any]:
+        """Return the values with which a chart's ``images`` come from the account's ECR."""
+        return nested({path: self.image(name) for path, name in images.items()})
 
     def image(self, name: str) -> str:
         """Return the name of an image in the account's ECR, and see to it that it can be there."""

@@ -168,7 +168,7 @@ class Kubectl(Construct):
             version=None if asset else chart.version,
             release=chart.release,
             namespace=chart.namespace,
-            values=merged(values or {}, mirror.values(chart)) if mirror else values,
+            values=merged(values or {}, mirror.values(chart.images)) if mirror else values,
             create_namespace=True,
             wait=wait,
             timeout=HELM_TIMEOUT,
@@ -186,11 +186,13 @@ class Kubectl(Construct):
         release: str,
         namespace: str,
         values: Mapping[str, Any],
+        images: Mapping[str, str],
         after: Sequence[IDependable] = (),
     ) -> eks.HelmChart:
         """Install or upgrade the chart in ``folder``, which is uploaded with the stack.
 
-        ``digest`` is a checksum of its files. Nothing waits for its pods.
+        ``digest`` is a checksum of its files, and ``images`` the values that name images, as
+        :class:`HelmChart` has them. Nothing waits for its pods.
         """
         asset = s3_assets.Asset(
             scope,
@@ -207,7 +209,7 @@ class Kubectl(Construct):
             chart_asset=asset,
             release=release,
             namespace=namespace,
-            values=values,
+            values=merged(values, self._mirror.values(images)) if self._mirror else values,
             create_namespace=True,
             wait=False,
             timeout=HELM_TIMEOUT,

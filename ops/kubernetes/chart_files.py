@@ -83,7 +83,8 @@ class ChartFiles:
     def rendered(
         self, contents: ClusterContents, helm: Helm, problems: Problems, *, hooks: bool = False
     ) -> tuple[ClusterContents, list[dict[str, Any]]]:
-        """Return the contents with the objects of every chart that is here, and their CRDs.
+        """Return the contents with the objects of every chart whose files are here, and their CRDs.
+        Charts that are not pinned are taken from the assembly, with which they travel.
 
         With ``hooks``, those that Helm runs and removes are among them. A chart that refuses its
         values is noted, and values that a chart does not know.
@@ -120,9 +121,15 @@ class ChartFiles:
 
     def _home_of(self, release: ChartRelease) -> Path | None:
         pinned = {chart.name: chart.version for chart in CHARTS}
-        # A release from assets is named after its chart, and is of the pinned version.
-        version = release.version or pinned.get(release.chart, "")
-        home = self.home(release.chart, version)
+        # A release of a pinned chart from assets is named after its chart; one of a chart that
+        # somebody else keeps is known to the assembly alone.
+        version = release.version or pinned.get(release.chart)
+        if version is not None:
+            home = self.home(release.chart, version)
+        elif release.folder is not None:
+            home = release.folder
+        else:
+            return None
         return home if (home / "Chart.yaml").exists() else None
 
     def _defaults(self, home: Path) -> Mapping[str, Any]:

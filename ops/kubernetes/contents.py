@@ -1,6 +1,7 @@
 """What the templates of an assembly bring into each of its clusters."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -68,8 +69,9 @@ class AppliedObject:
 class ChartRelease:
     """One release of a Helm chart, with its values.
 
+    ``folder`` is where the assembly has the chart's files, ``None`` for a chart of a registry.
     ``rendered`` says whether the chart's objects are among those of its cluster, because its
-    archive was there to be rendered.
+    files were there to be rendered.
     """
 
     stack: str
@@ -80,6 +82,7 @@ class ChartRelease:
     version: str
     namespace: str
     values: Mapping[str, Any]
+    folder: Path | None = None
     rendered: bool = False
 
 
@@ -174,7 +177,7 @@ def clusters(directory: Path) -> tuple[ClusterContents, ...]:
     found = stacks(directory)
     templates = Templates(found)
     return tuple(
-        _contents(stack, _with_dependents(stack, found), templates)
+        _contents(stack, _with_dependents(stack, found), templates, directory)
         for stack in found
         if any(True for _ in templates.of_type(stack.name, CLUSTER_TYPE))
     )
@@ -188,7 +191,10 @@ def _with_dependents(
 
 
 def _contents(
-    home: SynthesisedStack, members: Sequence[SynthesisedStack], templates: Templates
+    home: SynthesisedStack,
+    members: Sequence[SynthesisedStack],
+    templates: Templates,
+    directory: Path,
 ) -> ClusterContents:
     names = [member.name for member in members]
     addons = [
@@ -202,7 +208,7 @@ def _contents(
         region=home.region,
         version=cluster["Version"],
         objects=tuple(made for name in names for made in _objects(name, templates)),
-        releases=tuple(made for name in names for made in _releases(name, templates)),
+        releases=tuple(made for name in names for made in _releases(name, templates, directory)),
         addons=tuple(addons),
         associations=frozenset(pair for name in names for pair in _associations(name, templates)),
         groups=tuple(made for name in names for made in _groups(name, templates)),
@@ -218,7 +224,7 @@ def _objects(stack: str, templates: Templates) -> Iterator[AppliedObject]:
             yield AppliedObject(stack=stack, logical_id=logical_id, body=made)
 
 
-def _releases(stack: str, templates: Templates) -> Iterator[ChartRelease]:
+def _releases(stack: str, templates: Templates, directory: Path) -> Iterator[ChartRelease]:
     for logical_id, body in templates.of_type(stack, CHART_TYPE):
         yield ChartRelease(
             stack=stack,
@@ -229,7 +235,17 @@ def _releases(stack: str, templates: Templates) -> Iterator[ChartRelease]:
             version=body.get("Version", ""),
             namespace=body["Namespace"],
             values=json.loads(templates.text(stack, body.get("Values", "{}"))),
+            folder=_asset(stack, body.get("ChartAssetURL"), directory),
         )
+
+
+def _asset(stack: str, url: Any, directory: Path) -> Path | None:
+    """Return the folder of the asset that a template of ``stack`` gives the address of."""
+    named = re.search(r"([0-9a-f]{64})\.zip", json.dumps(url))
+    if named is None:
+        return None
+    manifest = json.loads((directory / f"{stack}.assets.json").read_text(encoding="utf-8"))
+    return directory / str(manifest["files"][named[1]]["source"]["path"])
 
 
 def _associations(stack: str, templates: Templates) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,7 @@
-"""A chart with the names and conditions of HyperPod's, and a ConfigMap for each of its parts."""
+"""A chart with the names and conditions of HyperPod's, and a ConfigMap for each of its parts.
+
+As there, they are in a namespace that one of the parts makes.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +11,7 @@ from llm_constructs.chart_folder import folder_digest
 from llm_constructs.specs.hyperpod_kubernetes import ChartFolder
 
 VERSION = "0.1.0"
+AGENTS_HOME = "aws-hyperpod"
 
 PARTS: Mapping[str, str] = MappingProxyType(
     {
@@ -61,6 +65,9 @@ def _write_part(folder: Path, name: str) -> None:
     (folder / "Chart.yaml").write_text(
         f"apiVersion: v2\nname: {name}\nversion: {VERSION}\n", encoding="utf-8"
     )
-    (templates / "part.yaml").write_text(
-        f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n", encoding="utf-8"
+    text = (
+        f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {AGENTS_HOME}}}\n"
     )
+    if name == "deep-health-check":
+        text += f"---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {AGENTS_HOME}}}\n"
+    (templates / "part.yaml").write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 import yaml
 from hypothesis import given
@@ -22,18 +23,21 @@ from llm_constructs.hyperpod_chart import (
     chart_values,
     check_parts,
 )
+from llm_constructs.image_mirror import ImageMirror
 from llm_constructs.kubectl_package import unpacked_layer
 from llm_constructs.specs.eks import KUBERNETES_VERSIONS
 from llm_constructs.specs.hyperpod import HyperPod, Orchestrator
 from llm_constructs.specs.hyperpod_kubernetes import ChartFolder, HyperPodKubernetes
 from llm_constructs.specs.instance_group import InstanceGroup
 from llm_constructs.specs.lifecycle_settings import NodeRole
+from llm_constructs.specs.mirror import Mirror
 from llm_constructs.specs.problem import SpecificationError
 from tests.constructs.eks import cluster_in
-from tests.constructs.hyperpod_chart import PARTS, pin_of, write_chart
+from tests.constructs.hyperpod_chart import AGENTS_HOME, PARTS, pin_of, write_chart
 from tests.constructs.synthesis import Template, synthesised
 
 REGION = "us-east-2"
+SECRET = "arn:aws:secretsmanager:us-east-2:111111111111:secret:ecr-pullthroughcache/hub-AbCdEf"
 TRN2 = InstanceGroup(name="trn2", instance_type="trn2.48xlarge", count=1)
 CPU = InstanceGroup(name="cpu", instance_type="m7i.2xlarge", count=1)
 KUBEFLOW = {"training-operators", "mpi-operator"}
@@ -70,12 +74,20 @@ def run(helm: Path, *arguments: str, home: Path) -> str:
     return result.stdout
 
 
-def installed(helm: Path, folder: Path, values: Mapping[str, Any], home: Path) -> set[str]:
-    """Return the parts of which Helm would install objects."""
+def rendered(
+    helm: Path, folder: Path, values: Mapping[str, Any], home: Path
+) -> list[dict[str, Any]]:
+    """Return the objects that Helm would install."""
     file = home / "values.json"
     file.write_text(json.dumps(values), encoding="utf-8")
-    rendered = run(helm, "template", "test", str(folder), "--values", str(file), home=home)
-    return {made["metadata"]["name"] for made in yaml.safe_load_all(rendered) if made}
+    text = run(helm, "template", "test", str(folder), "--values", str(file), home=home)
+    return [made for made in yaml.safe_load_all(text) if made]
+
+
+def installed(helm: Path, folder: Path, values: Mapping[str, Any], home: Path) -> set[str]:
+    """Return the parts of which Helm would install objects."""
+    made = rendered(helm, folder, values, home)
+    return {each["metadata"]["name"] for each in made if each["kind"] == "ConfigMap"}
 
 
 @pytest.mark.slow
@@ -109,6 +121,19 @@ def test_helm_installs_the_agents_and_no_plugin_that_the_platform_brings(
     values = chart_values(spec, region=REGION)
     assert installed(helm, tmp_path / "chart", values, tmp_path) == expected
     assert not expected & OWNERS.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", [TRN2, CPU], ids=lambda group: group.name)
+def test_the_agents_namespace_is_made_whatever_is_checked(
+    group: InstanceGroup, helm: Path, tmp_path: Path
+) -> None:
+    write_chart(tmp_path / "chart")
+    values = chart_values(hyperpod(group), region=REGION)
+    made = rendered(helm, tmp_path / "chart", values, tmp_path)
+    assert [each["metadata"]["name"] for each in made if each["kind"] == "Namespace"] == [
+        AGENTS_HOME
+    ]
 
 
 @pytest.mark.slow
@@ -240,6 +265,44 @@ def test_the_chart_is_an_asset_that_nobody_waits_for(template: Template) -> None
     assert "ChartAssetURL" in chart
     assert {"Chart", "Repository", "Version", "Wait"}.isdisjoint(chart)
     assert json.loads(chart["Values"])["health-monitoring-agent"]["region"] == REGION
+
+
+def with_images_of_the_account(stack: cdk.Stack, pin: ChartFolder, *, kubeflow: bool) -> None:
+    """Make a chart on a cluster whose images come from the account's ECR."""
+    cluster = cluster_in(stack)
+    mirror = ImageMirror(
+        stack,
+        "Mirror",
+        mirror=Mirror(docker_hub_secret_arn=SECRET),
+        charts=Path(),
+        key=cluster.key,
+        removal_policy=cdk.RemovalPolicy.RETAIN,
+    )
+    cluster.kubectl.take_from(mirror)
+    spec = hyperpod(TRN2, kubeflow=kubeflow)
+    HyperPodChart(stack, "Chart", cluster=cluster, pin=pin, root=Path(), spec=spec)
+
+
+@pytest.mark.parametrize("kubeflow", [True, False])
+def test_images_come_from_the_account_where_others_do(kubeflow: bool, tmp_path: Path) -> None:
+    pin = write_chart(tmp_path / "chart")
+    made = synthesised(lambda stack: with_images_of_the_account(stack, pin, kubeflow=kubeflow))
+    values = json.loads(made.only("Custom::AWSCDK-EKS-HelmChart")["Values"])
+    # As it is told anyway.
+    assert values["health-monitoring-agent"]["region"] == REGION
+    caches = [
+        cache["EcrRepositoryPrefix"] for cache in made.properties("AWS::ECR::PullThroughCacheRule")
+    ]
+    if not kubeflow:
+        assert (values["mpi-operator"], caches) == ({"enabled": False}, [])
+        return
+    assert caches == ["docker-hub"]
+    assert values["mpi-operator"]["enabled"] is True
+    for image in (
+        values["mpi-operator"]["mpiOperator"]["image"]["repository"],
+        values["training-operators"]["image"]["repository"],
+    ):
+        assert ".amazonaws.com/docker-hub/" in image
 
 
 def test_the_functions_may_read_this_asset_alone(template: Template) -> None:

@@ -139,6 +139,16 @@ def test_every_chart_comes_from_the_assets_of_the_deployment(template: Template)
         assert "Chart" not in chart
 
 
+def test_every_chart_is_found_in_the_assembly(contents: ClusterContents) -> None:
+    folders = [release.folder for release in contents.releases]
+    assert len(set(folders)) == 9
+    for folder in folders:
+        assert folder is not None
+        # An app that made the same asset before in this process has the files themselves.
+        files = {file.name for file in folder.glob("*")}
+        assert not files or "Chart.yaml" in files
+
+
 def test_the_functions_that_apply_charts_may_read_those_files_alone(template: Template) -> None:
     (policy,) = [
         body["PolicyDocument"]
@@ -377,6 +387,36 @@ def test_what_cannot_work_without_a_way_out_is_refused(
     with pytest.raises((ConfigError, SpecificationError)) as caught:
         loaded(tmp_path, text.replace(old, new))
     assert told in str(caught.value)
+
+
+HYPERPOD = """
+[lustre]
+
+[training]
+orchestrator = "eks"
+unlisted_kubernetes = true
+
+[[training.groups]]
+name = "p5"
+instance_type = "p5.48xlarge"
+count = 1
+
+[training.kubernetes]
+"""
+CHART = f'chart = {{ path = "chart", version = "0.1.0", digest = "sha256:{"0" * 64}" }}\n'
+
+
+def test_hyperpod_needs_its_chart_from_the_platform_and_an_account_for_its_images(
+    text: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"training\.kubernetes\.chart: .* public registries"):
+        loaded(tmp_path, text + HYPERPOD)
+    assert loaded(tmp_path, text + HYPERPOD + CHART).is_isolated
+    without = text.replace("docker_hub_secret_arn", "# docker_hub")
+    models = without.index("[[serving.models]]")
+    with pytest.raises(ConfigError, match=r"docker_hub_secret_arn.*Kubeflow's operators"):
+        loaded(tmp_path, without[:models] + HYPERPOD + CHART)
+    assert loaded(tmp_path, f"{without[:models]}{HYPERPOD}{CHART}kubeflow = false\n").is_isolated
 
 
 def test_without_a_mirror_the_cluster_is_refused(text: str, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ops.kubernetes.consistency import problems_of
+from ops.kubernetes.contents import clusters
 from tests.minimal_environment import EXISTING_VPC, without_network
 from tests.team_environment import TeamEnvironment
 
@@ -127,3 +129,9 @@ def test_it_synthesises_without_a_finding(text: str, stacks: set[str], tmp_path:
     made = {stack.stack_name for stack in environment.assembly.stacks}
     assert made == {f"llm-team-{stack}" for stack in stacks}
     assert environment.findings == []
+    for contents in clusters(environment.directory):
+        assert problems_of(contents) == ()
+        (group,) = contents.hyperpod_groups
+        assert (group.name, group.instance_types) == ("p5", ("p5.48xlarge", "p5en.48xlarge"))
+        assert (group.count, group.efa) == (1, True)
+        assert group.labels["nvidia.com/gpu.present"] == "true"

@@ -4,6 +4,7 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
@@ -118,6 +119,19 @@ def test_values_that_a_chart_refuses_are_told_in_its_own_words(folder: Path) -> 
     )
     assert "An image must be given." in str(problems.error())
     assert [each.rendered for each in contents.releases] == [False]
+
+
+def test_a_chart_that_travels_with_the_assembly_is_rendered_from_there(folder: Path) -> None:
+    # As HyperPod's is, whose release bears no chart's name, nor its version.
+    travelling = replace(
+        release("hyperpod-dependencies", image="agent:1"), version="", folder=folder / "keda-1.0.0"
+    )
+    problems = Problems("planted")
+    files = ChartFiles(folder / "none", folder / "lock.json")
+    contents, _ = files.rendered(cluster(releases=(travelling,)), HELM, problems)
+    assert str(problems.error()) == ""
+    assert ("Deployment", "kube-system", "operator") in contents.names
+    assert [each.rendered for each in contents.releases] == [True]
 
 
 def test_how_its_authors_wrote_a_chart_is_no_problem(folder: Path) -> None:
