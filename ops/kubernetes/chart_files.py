@@ -37,6 +37,10 @@ https://helm.sh/docs/topics/charts_hooks/
 """
 
 
+PINNED: Final[Mapping[str, str]] = {chart.name: chart.version for chart in CHARTS}
+"""Versions by the names of charts."""
+
+
 class ChartFiles:
     """The charts in ``folder``, each in a folder named after it and its version.
 
@@ -87,7 +91,8 @@ class ChartFiles:
         Charts that are not pinned are taken from the assembly, with which they travel.
 
         With ``hooks``, those that Helm runs and removes are among them. A chart that refuses its
-        values is noted, and values that a chart does not know.
+        values is noted, and values that a pinned chart does not know; those of another are for
+        several versions of it.
         """
         definitions: list[dict[str, Any]] = []
         for release in contents.releases:
@@ -109,7 +114,8 @@ class ChartFiles:
                     "Correct the values, or the version.",
                 )
                 continue
-            check_values(release, self._defaults(home), render, problems)
+            if release.chart in PINNED:
+                check_values(release, self._defaults(home), render, problems)
             bodies = list(_objects(text, release.namespace, hooks=hooks))
             definitions += [
                 each
@@ -120,10 +126,9 @@ class ChartFiles:
         return contents, definitions
 
     def _home_of(self, release: ChartRelease) -> Path | None:
-        pinned = {chart.name: chart.version for chart in CHARTS}
         # A release of a pinned chart from assets is named after its chart; one of a chart that
         # somebody else keeps is known to the assembly alone.
-        version = release.version or pinned.get(release.chart)
+        version = release.version or PINNED.get(release.chart)
         if version is not None:
             home = self.home(release.chart, version)
         elif release.folder is not None:

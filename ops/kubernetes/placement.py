@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from llm_constructs.specs.accelerators import INSTANCE_TYPES
+from llm_constructs.specs.controller_charts import CHARTS
 from llm_constructs.specs.problem import Problems
 from ops.kubernetes.contents import ClusterContents
 from ops.kubernetes.node_kinds import NodeKind, node_kinds
@@ -35,8 +36,10 @@ def check_placement(contents: ClusterContents, problems: Problems) -> None:
             continue
         _check_pod(pod, kinds, [other for other in daemons if other is not pod], problems)
     _check_controllers(contents, problems)
+    pinned = {chart.name for chart in CHARTS}
     for pod in pods:
-        if pod.owner.chart is not None and not pod.runs_on_every_node:
+        # Others' charts may have no value for it, as HyperPod's has none for Kubeflow's operators.
+        if pod.owner.chart in pinned and not pod.runs_on_every_node:
             _check_requests(pod, problems)
 
 
