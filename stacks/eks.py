@@ -128,7 +128,11 @@ class EksStack(Layer):
         namespaces = self._add_namespaces(eks, file_system, mounts)
         if not self.cluster.is_automatic:
             self.karpenter = Karpenter(
-                self, "Karpenter", cluster=self.cluster, isolated=environment.is_isolated
+                self,
+                "Karpenter",
+                cluster=self.cluster,
+                isolated=environment.is_isolated,
+                repairs=eks.cluster.gpu_monitoring is GpuMonitoring.NODE_REPAIR,
             )
         self._add_teams(eks, namespaces, hyperpod)
         if self.karpenter is not None:

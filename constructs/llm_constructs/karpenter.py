@@ -56,7 +56,8 @@ class Karpenter(Construct):
     """The controller on the system nodes, its CRDs, and what its nodes need.
 
     ``installed`` is what node pools wait for, and are deleted before. ``isolated`` says that the
-    network has no way out.
+    network has no way out, and ``repairs`` whether nodes are replaced that the node monitoring
+    agent finds broken, whatever runs on them, unless more than a fifth of a pool is.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Karpenter(Construct):
         *,
         cluster: EksCluster,
         isolated: bool = False,
+        repairs: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
         self.node_role = NodeRole(
@@ -94,6 +96,8 @@ class Karpenter(Construct):
                     "interruptionQueue": self.queue.queue_name,
                     # Prices have no endpoint in the VPC; Karpenter knows those of its release.
                     **({"isolatedVPC": True} if isolated else {}),
+                    # https://karpenter.sh/docs/concepts/disruption/#node-auto-repair
+                    **({"featureGates": {"nodeRepair": True}} if repairs else {}),
                 },
                 "serviceAccount": {"name": role.service_account},
                 "podAnnotations": dict(scrape_annotations(port=METRICS_PORT)),

@@ -73,6 +73,13 @@ def test_one_program_runs_dcgm_and_somebody_watches_neuron_devices(
     assert ("neuron-monitor" in objects(template)) is not insights
     reports = charts["neuron-helm-chart"]["npd"]["enabled"]
     assert reports is ("eks-node-monitoring-agent" not in addons)
+    # Nobody else replaces the nodes of pools that the agent finds broken.
+    (karpenter,) = [
+        json.dumps(chart["Values"])
+        for chart in template.properties(CHARTS)
+        if chart["Release"] == "karpenter"
+    ]
+    assert ("nodeRepair" in karpenter) is ("eks-node-monitoring-agent" in addons)
 
 
 def test_a_cluster_without_anything_optional_has_only_what_its_nodes_need(tmp_path: Path) -> None:
