@@ -1,9 +1,11 @@
 """What model servers refuse, each with a remedy."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from llm_constructs.specs.capacity_block import CapacityBlock
 from llm_constructs.specs.instance_type import DeviceKind
 from llm_constructs.specs.karpenter_pool import CapacityType, KarpenterPool, Workload
 from llm_constructs.specs.model_memory import ModelShape, Weights
@@ -260,6 +262,16 @@ def group(**settings: Any) -> ReservedNodeGroup:
     )
 
 
+ON_BLOCK: dict[str, Any] = {
+    "reservation_group_arn": None,
+    "capacity_block": CapacityBlock(
+        reservation_id="cr-0123456789abcdef0",
+        start=datetime(2027, 1, 11, 11, 30, tzinfo=UTC),
+        end=datetime(2027, 2, 8, 11, 30, tzinfo=UTC),
+    ),
+}
+
+
 def told_of(placement: ModelPlacement, *servers: ModelServer) -> str:
     problems = Problems("environment")
     for server in servers:
@@ -292,6 +304,10 @@ def test_models_on_one_reserved_group_have_room_together() -> None:
     two = whole_node("two", scaling=ReplicaScaling(minimum=2, maximum=2))
     message = told_of(ModelPlacement(groups=[group(nodes=3)]), two, whole_node("three"), other)
     assert "always run take 32 devices, and there are 24 at most" in message
+
+
+def test_answers_end_before_a_block_does() -> None:
+    assert told_of(ModelPlacement(groups=[group(**ON_BLOCK)]), whole_node("one")) == ""
 
 
 def test_copies_over_nodes_need_no_room_beside_them() -> None:
@@ -337,6 +353,11 @@ def test_the_limit_of_a_pool_is_counted_in_whole_nodes() -> None:
             ModelPlacement(groups=[group()]),
             {**TWO_NODES, "image": IMAGE, "scaling": ReplicaScaling(maximum=2)},
             "reserve more nodes",
+        ),
+        (
+            ModelPlacement(groups=[group(**ON_BLOCK, drain_minutes=10)]),
+            {"instance_type": "p5en.48xlarge"},
+            "model.drain_seconds = 600: Nodes of gpus leave its Capacity Block 10 minutes before",
         ),
         (
             ModelPlacement(pools=[pool(instance_types=("inf2.24xlarge",), max_devices=12)]),

@@ -134,6 +134,16 @@ class ModelPlacement:
             f"In a rollout its copies take {server.most_devices} devices; the group has {devices}.",
             "Lower it, or reserve more nodes.",
         )
+        # A minute for what comes before and after: see model_server_pod.
+        answering = (group.drain_minutes - 1) * 60
+        problems.require(
+            group.capacity_block is None or server.drain_seconds <= answering,
+            f"{field}.drain_seconds",
+            server.drain_seconds,
+            f"Nodes of {group.name} leave its Capacity Block {group.drain_minutes} minutes before "
+            "EC2 takes them, which would cut answers off.",
+            f"Lower it to {max(0, answering)}, or raise drain_minutes of the group.",
+        )
         _check_disk(problems, server, group.volume_gib, field)
 
 
