@@ -23,7 +23,7 @@ _ROUTER: Final = "model-router"
 
 
 def autoscaling(
-    model: Annotated[str, typer.Argument(help="Name of a model in [serving].")],
+    model: Annotated[str, typer.Argument(help="Name of one of the models that the file serves.")],
     env: Annotated[str, typer.Option(help="Environment.")],
     concurrency: Annotated[int, typer.Option(min=1, help="Requests a copy answers at once.")],
     cold_start: Annotated[
