@@ -190,7 +190,7 @@ def test_controllers_that_fill_the_system_nodes_are_told() -> None:
 def controller(replicas: int, **requests: str) -> AppliedObject:
     made = workload(containers=asking(**requests))
     made["spec"]["replicas"] = replicas
-    return AppliedObject(stack="planted", logical_id="Chart", body=made, chart="controller")
+    return AppliedObject(stack="planted", logical_id="Chart", body=made, chart="keda")
 
 
 def test_every_copy_of_a_rendered_controller_takes_its_part_of_the_system_nodes() -> None:
@@ -202,7 +202,7 @@ def test_every_copy_of_a_rendered_controller_takes_its_part_of_the_system_nodes(
 
 def test_what_a_rendered_chart_requests_is_not_counted_by_its_values_as_well() -> None:
     resources = {"requests": {"cpu": "1"}}
-    rendered = replace(release("controller", resources=resources), rendered=True)
+    rendered = replace(release("keda", resources=resources), rendered=True)
     assert (
         told(cluster(objects=(controller(1, cpu="1", memory="1Gi"),), releases=(rendered,))) == ""
     )
@@ -215,3 +215,9 @@ def test_what_a_rendered_chart_requests_is_not_counted_by_its_values_as_well() -
 def test_a_controller_without_requests_is_told(requests: dict[str, str], missing: str) -> None:
     message = told(cluster(objects=(controller(2, **requests),)))
     assert f"This container requests {missing}." in message
+
+
+def test_charts_that_nobody_pins_request_what_their_authors_say() -> None:
+    # HyperPod's has no value for the requests of Kubeflow's operators.
+    operator = replace(controller(1), chart="hyperpod-dependencies")
+    assert told(cluster(objects=(operator,))) == ""
