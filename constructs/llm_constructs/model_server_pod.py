@@ -29,6 +29,9 @@ https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/pod
 ENDING_SECONDS: Final = 30
 """How long vLLM may take to end once its last answer is given."""
 
+NODE_MINUTES: Final = 15
+"""What a node of an accelerator type needs to come, at the slow end, before a pod can start."""
+
 CPU_SHARE: Final = 0.7
 """Of a pod's part of its node's processors: the rest is for what runs on every node."""
 
@@ -154,11 +157,19 @@ def _container(server: ModelServer, site: PodSite, *, headless: bool) -> dict[st
         "startupProbe": {
             **health,
             "periodSeconds": 10,
-            "failureThreshold": server.startup_minutes * 6,
+            "failureThreshold": _startup_minutes(server) * 6,
         },
         "readinessProbe": {**health, "periodSeconds": 5, "failureThreshold": 2},
         "livenessProbe": {**health, "periodSeconds": 10, "failureThreshold": 6},
     }
+
+
+def _startup_minutes(server: ModelServer) -> int:
+    """Return how long the pod that answers may take.
+
+    That of a copy over several nodes starts with the first of them, and waits for the others.
+    """
+    return server.startup_minutes + (NODE_MINUTES if server.nodes > 1 else 0)
 
 
 def _stop_delay(server: ModelServer, *, headless: bool) -> int:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from llm_constructs import vllm
 from llm_constructs.kubectl import KubernetesObject
-from llm_constructs.model_server_pod import PodSite, labels, pod
+from llm_constructs.model_server_pod import NODE_MINUTES, PodSite, labels, pod
 from llm_constructs.specs.model_server import ModelServer
 
 WORKER_INDEX: Final = "leaderworkerset.sigs.k8s.io/worker-index"
@@ -13,9 +13,6 @@ WORKER_INDEX: Final = "leaderworkerset.sigs.k8s.io/worker-index"
 
 https://lws.sigs.k8s.io/docs/reference/labels-annotations-and-environment-variables/
 """
-
-NODE_MINUTES: Final = 15
-"""What a node of an accelerator type needs to come, at the slow end, before a pod can start."""
 
 POD_IDENTITY_ADDRESS: Final = "169.254.170.23/32"
 """Where pods get their credentials.

@@ -16,6 +16,7 @@ from llm_constructs import model_router, vllm
 from llm_constructs.model_server_pod import (
     ENDING_SECONDS,
     LEAVING_SECONDS,
+    NODE_MINUTES,
     labels,
     pod,
     requests,
@@ -143,6 +144,13 @@ def test_what_was_begun_is_finished_before_the_pod_is_killed(kind: str) -> None:
     assert waits >= LEAVING_SECONDS
     assert waits + drains == LEAVING_SECONDS + server.drain_seconds
     assert spec["terminationGracePeriodSeconds"] == waits + drains + ENDING_SECONDS
+
+
+def test_a_copy_over_nodes_has_time_for_the_last_of_them_to_come() -> None:
+    server = variants()["across-nodes"]
+    startup = container_of(server)["startupProbe"]
+    minutes = startup["failureThreshold"] * startup["periodSeconds"] / 60
+    assert minutes == server.startup_minutes + NODE_MINUTES
 
 
 def test_other_nodes_of_a_copy_stay_until_its_leader_has_answered() -> None:
