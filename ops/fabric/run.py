@@ -44,8 +44,8 @@ def logs_of(
     :class:`~ops.fabric.kubectl.ClusterError` where the cluster refuses.
     """
     with _made(kubectl, run):
-        pods = _finished(kubectl, run, clock, tell)
-        obstacles = set(_obstacles(pods))
+        job, pods = _finished(kubectl, run, clock, tell)
+        obstacles = {*_suspension(job), *_obstacles(pods)}
         nodes = {}
         for pod in pods:
             index = _index(pod)
@@ -71,15 +71,15 @@ def _made(kubectl: Kubectl, run: FabricRun) -> Iterator[None]:
 
 def _finished(
     kubectl: Kubectl, run: FabricRun, clock: Clock, tell: Callable[[str], None]
-) -> Sequence[Mapping[str, Any]]:
+) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
     deadline = clock.now() + run.deadline_seconds
     told = ""
     while True:
         job = kubectl.job(run.name)
         pods = kubectl.pods({"app.kubernetes.io/instance": run.name})
         if _ended(job) or clock.now() >= deadline or _is_hopeless(pods):
-            return pods
-        state = _state(pods, run.count)
+            return job, pods
+        state = _state(job, pods, run.count)
         if state != told:
             tell(state)
             told = state
@@ -87,19 +87,30 @@ def _finished(
 
 
 def _ended(job: Mapping[str, Any]) -> bool:
-    return any(
-        condition["type"] in {"Complete", "Failed"} and condition["status"] == "True"
-        for condition in job.get("status", {}).get("conditions", [])
-    )
+    return bool(_conditions(job) & {"Complete", "Failed"})
+
+
+def _suspension(job: Mapping[str, Any]) -> Iterator[str]:
+    # Where teams have quotas, Kueue suspends every job until there is room for it.
+    if "Suspended" in _conditions(job):
+        yield (
+            "A queue holds the Job until its team's quota has room for it; `kubectl describe "
+            "workloads` in its namespace says what is missing."
+        )
+
+
+def _conditions(job: Mapping[str, Any]) -> frozenset[str]:
+    conditions = job.get("status", {}).get("conditions", [])
+    return frozenset(each["type"] for each in conditions if each["status"] == "True")
 
 
 def _is_hopeless(pods: Sequence[Mapping[str, Any]]) -> bool:
     return any(reason in HOPELESS for pod in pods for reason, _ in _waiting(pod))
 
 
-def _state(pods: Sequence[Mapping[str, Any]], count: int) -> str:
+def _state(job: Mapping[str, Any], pods: Sequence[Mapping[str, Any]], count: int) -> str:
     running = sum(pod["status"].get("phase") == "Running" for pod in pods)
-    obstacles = "; ".join(sorted(set(_obstacles(pods))))
+    obstacles = "; ".join(sorted({*_suspension(job), *_obstacles(pods)}))
     return f"{running} of {count} pods run. {obstacles}".strip()
 
 
