@@ -22,7 +22,7 @@ from llm_constructs.alarm import AlarmDescription, Severity
 from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.node_config import node_user_data
 from llm_constructs.node_role import NodeRole
-from llm_constructs.node_volume import container_volume_device
+from llm_constructs.node_volume import node_volumes
 from llm_constructs.service_role import ServiceRole
 from llm_constructs.signal import Signal
 from llm_constructs.specs.capacity_block import ScheduledSize
@@ -102,7 +102,7 @@ class ReservedNodes(Construct):
                     http_tokens="required", http_put_response_hop_limit=1
                 ),
                 monitoring=_Template.MonitoringProperty(enabled=True),
-                block_device_mappings=[self._volume(volume_key)],
+                block_device_mappings=self._volumes(volume_key),
                 user_data=Fn.base64(user_data) if user_data else None,
                 tag_specifications=[
                     _Template.TagSpecificationProperty(
@@ -195,17 +195,21 @@ class ReservedNodes(Construct):
             self._cluster.node_security_group.security_group_id,
         ]
 
-    def _volume(self, key: kms.IKey) -> ec2.CfnLaunchTemplate.BlockDeviceMappingProperty:
-        return _Template.BlockDeviceMappingProperty(
-            device_name=container_volume_device(self._group.effective_ami_type),
-            ebs=_Template.EbsProperty(
-                volume_size=self._group.volume_gib,
-                volume_type="gp3",
-                encrypted=True,
-                kms_key_id=key.key_arn,
-                delete_on_termination=True,
-            ),
-        )
+    def _volumes(self, key: kms.IKey) -> list[ec2.CfnLaunchTemplate.BlockDeviceMappingProperty]:
+        volumes = node_volumes(self._group.effective_ami_type, self._group.volume_gib)
+        return [
+            _Template.BlockDeviceMappingProperty(
+                device_name=device,
+                ebs=_Template.EbsProperty(
+                    volume_size=gib,
+                    volume_type="gp3",
+                    encrypted=True,
+                    kms_key_id=key.key_arn,
+                    delete_on_termination=True,
+                ),
+            )
+            for device, gib in volumes.items()
+        ]
 
     def _make_node_group(
         self,

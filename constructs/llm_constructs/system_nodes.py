@@ -9,7 +9,7 @@ from constructs import Construct, IDependable
 
 from llm_constructs.eks_cluster import EksCluster
 from llm_constructs.node_role import NodeRole
-from llm_constructs.node_volume import container_volume_device
+from llm_constructs.node_volume import node_volumes
 from llm_constructs.specs.node_group import SystemNodes
 
 
@@ -68,14 +68,15 @@ class SystemNodeGroup(Construct):
             detailed_monitoring=True,
             block_devices=[
                 ec2.BlockDevice(
-                    device_name=container_volume_device(nodes.effective_ami_type),
+                    device_name=device,
                     volume=ec2.BlockDeviceVolume.ebs(
-                        nodes.volume_gib,
+                        gib,
                         volume_type=ec2.EbsDeviceVolumeType.GP3,
                         encrypted=True,
                         kms_key=volume_key,
                     ),
                 )
+                for device, gib in node_volumes(nodes.effective_ami_type, nodes.volume_gib).items()
             ],
         )
         template.add_security_group(cluster.node_security_group)

@@ -17,7 +17,7 @@ from llm_constructs.reserved_nodes import ReservedNodes
 from llm_constructs.service_key import VolumeKey
 from llm_constructs.specs.accelerators import INSTANCE_TYPES
 from llm_constructs.specs.capacity_block import CapacityBlock
-from llm_constructs.specs.instance_type import CapacityOption
+from llm_constructs.specs.instance_type import AmiType, CapacityOption
 from llm_constructs.specs.node_group import ReservedNodeGroup
 from tests.constructs.eks import cluster_in
 from tests.constructs.synthesis import Template, synthesised
@@ -144,6 +144,19 @@ def test_a_block_that_has_begun_has_its_nodes_at_once_and_leaves_in_time() -> No
     schedule = template.only("AWS::Scheduler::Schedule")
     assert schedule["ScheduleExpression"] == "at(2027-02-08T10:45:00)"
     assert json.loads(schedule["Target"]["Input"])["ScalingConfig"]["DesiredSize"] == 0
+
+
+def test_both_volumes_of_bottlerocket_are_encrypted() -> None:
+    """The system's own would be made as the image has it, which is not encrypted."""
+    group = replace(
+        RESERVED, ami_type=AmiType.BOTTLEROCKET_X86_64_NVIDIA, ami_release="1.50.0-1a2b3c4d"
+    )
+    mappings = launch_data(template_of(group))["BlockDeviceMappings"]
+    assert [mapping["DeviceName"] for mapping in mappings] == ["/dev/xvda", "/dev/xvdb"]
+    assert mappings[1]["Ebs"]["VolumeSize"] == group.volume_gib
+    for mapping in mappings:
+        assert mapping["Ebs"]["Encrypted"] is True
+        assert "KmsKeyId" in mapping["Ebs"]
 
 
 def test_the_schedule_may_change_one_node_group(block: Template) -> None:
