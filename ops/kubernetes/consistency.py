@@ -12,6 +12,7 @@ from ops.kubernetes.placement import check_placement
 from ops.kubernetes.scraping import check_scraping
 from ops.kubernetes.service_accounts import check_service_accounts
 from ops.kubernetes.volumes import check_volumes
+from ops.kubernetes.webhooks import check_webhooks
 
 CHECKS = (
     check_placement,
@@ -21,6 +22,7 @@ CHECKS = (
     check_service_accounts,
     check_scraping,
     check_volumes,
+    check_webhooks,
     check_images,
 )
 

@@ -70,8 +70,8 @@ class ChartRelease:
     """One release of a Helm chart, with its values.
 
     ``folder`` is where the assembly has the chart's files, ``None`` for a chart of a registry.
-    ``rendered`` says whether the chart's objects are among those of its cluster, because its
-    files were there to be rendered.
+    ``waits`` says whether the deployment goes on only when its pods answer, ``rendered`` whether
+    the chart's objects are among those of its cluster, because its files were there to be rendered.
     """
 
     stack: str
@@ -83,6 +83,7 @@ class ChartRelease:
     namespace: str
     values: Mapping[str, Any]
     folder: Path | None = None
+    waits: bool = False
     rendered: bool = False
 
 
@@ -236,6 +237,7 @@ def _releases(stack: str, templates: Templates, directory: Path) -> Iterator[Cha
             namespace=body["Namespace"],
             values=json.loads(templates.text(stack, body.get("Values", "{}"))),
             folder=_asset(stack, body.get("ChartAssetURL"), directory),
+            waits=body.get("Wait", False),
         )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from ops.kubernetes.contents import ClusterContents
+from ops.kubernetes.contents import AppliedObject, ClusterContents
 from tests.faults.fault import ObjectFault
 
 
@@ -75,6 +75,35 @@ def _misspelt_value(contents: ClusterContents) -> ClusterContents:
     return replace(
         contents,
         releases=tuple(planted if each is keda else each for each in contents.releases),
+    )
+
+
+def _hasty_webhook(contents: ClusterContents) -> ClusterContents:
+    webhook = {
+        "name": "mtargetgroupbinding.elbv2.k8s.aws",
+        "rules": [
+            {
+                "apiGroups": ["elbv2.k8s.aws"],
+                "resources": ["targetgroupbindings"],
+                "operations": ["CREATE"],
+            }
+        ],
+    }
+    body = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "aws-load-balancer-webhook"},
+        "webhooks": [webhook],
+    }
+    (chart,) = [each for each in contents.releases if each.chart == "aws-load-balancer-controller"]
+    made = AppliedObject(
+        stack=chart.stack, logical_id=chart.logical_id, body=body, chart=chart.chart
+    )
+    hasty = replace(chart, waits=False)
+    return replace(
+        contents,
+        releases=tuple(hasty if each is chart else each for each in contents.releases),
+        objects=(*contents.objects, made),
     )
 
 
@@ -168,6 +197,13 @@ OBJECT_FAULTS = (
         environment="prod",
         kind="",
         change=_misspelt_value,
+    ),
+    ObjectFault(
+        name="a chart that is not waited for, whose webhook refuses objects until it runs",
+        why="The deployment of the models fails, or not, by a race.",
+        environment="prod",
+        kind="",
+        change=_hasty_webhook,
     ),
     ObjectFault(
         name="metrics at a port that the scraper does not reach",
