@@ -11,11 +11,15 @@ from pathlib import Path
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app
-from ministack.core import lambda_runtime
 
-from ops.local.emulator import bedrock, custom_resources, stack_outputs, usage_keys
+from ops.local.emulator import (
+    bedrock,
+    custom_resources,
+    function_workers,
+    stack_outputs,
+    usage_keys,
+)
 from ops.local.emulator.checked_resources import CheckedResources
-from ops.local.emulator.machine_code import for_this_machine
 from ops.local.emulator.resource_schemas import RegistrySchemas
 from ops.local.emulator.web_adapter import WebAdapter
 
@@ -31,7 +35,7 @@ def main() -> int:
     resources.install(os.environ["MINISTACK_REGION"])
     bedrock.install(os.environ["LOCAL_BEDROCK"])
     packages = Path(os.environ["LOCAL_PACKAGES"])
-    _use_this_machines_code(packages)
+    function_workers.install(packages)
     adapter = WebAdapter(packages)
     adapter.install()
     try:
@@ -55,15 +59,6 @@ async def _serve() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     await serve(app, config, shutdown_trigger=stopped.wait)
-
-
-def _use_this_machines_code(packages: Path) -> None:
-    unpack = lambda_runtime.Worker.__init__
-
-    def prepare(self: object, name: str, config: dict[str, object], code: bytes) -> None:
-        unpack(self, name, config, for_this_machine(code, packages))
-
-    lambda_runtime.Worker.__init__ = prepare
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ class FunctionServer:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and self._process and self._process.poll() is None:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5):
+                with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=30):
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(_POLL_SECONDS)
