@@ -192,7 +192,7 @@ def _window_findings(
 
 
 def _start_findings(subject: str, block: CapacityBlock) -> Iterator[Finding]:
-    now = datetime.now(UTC)
+    now = clock.now()
     if block.begun and now < block.start:
         yield Finding(
             f"{subject}.capacity_block.begun",

@@ -384,7 +384,7 @@ def test_a_group_that_comes_after_its_block_has_begun_is_told(
     assert prod.eks is not None
     (group,) = prod.eks.groups
     assert group.capacity_block is not None
-    start = datetime.now(UTC).replace(microsecond=0) + starts_in
+    start = clock.now() + starts_in
     block = replace(group.capacity_block, start=start, end=start + timedelta(days=7), begun=begun)
     tables = prod.eks.model_copy(update={"groups": (replace(group, capacity_block=block),)})
     changed = prod.model_copy(update={"eks": tables})
