@@ -98,8 +98,10 @@ def start(
 
 
 def save(marks: Mapping[str, ProcessMark], file: Path) -> None:
-    """Write down processes by name."""
-    file.write_text(json.dumps({name: asdict(mark) for name, mark in marks.items()}))
+    """Write down processes by name; who reads meanwhile finds what was there before, or all."""
+    written = file.with_name(f"{file.name}.new")
+    written.write_text(json.dumps({name: asdict(mark) for name, mark in marks.items()}))
+    written.replace(file)
 
 
 def saved(file: Path) -> dict[str, ProcessMark]:
