@@ -1,8 +1,9 @@
 """The machines of the curation pipeline: instances that Batch launches and ends."""
 
 from collections.abc import Sequence
+from typing import cast
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import CfnResource, Duration, RemovalPolicy
 from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -89,7 +90,7 @@ class CurationCompute(Construct):
         image_type: batch.EcsMachineImageType = batch.EcsMachineImageType.ECS_AL2023,
     ) -> batch.ManagedEc2EcsComputeEnvironment:
         """Return an environment of instances of these types."""
-        return batch.ManagedEc2EcsComputeEnvironment(
+        environment = batch.ManagedEc2EcsComputeEnvironment(
             self,
             construct_id,
             vpc=self._vpc,
@@ -112,6 +113,13 @@ class CurationCompute(Construct):
             update_to_latest_image_version=True,
             terminate_on_update=False,
         )
+        # The CDK names no version, and Batch then keeps to the first one there ever was.
+        # https://docs.aws.amazon.com/batch/latest/APIReference/API_LaunchTemplateSpecification.html
+        version = self._launch_template.latest_version_number
+        cast("CfnResource", environment.node.default_child).add_property_override(
+            "ComputeResources.LaunchTemplate.Version", version
+        )
+        return environment
 
     def make_queue(
         self,

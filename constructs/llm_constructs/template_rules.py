@@ -103,11 +103,24 @@ def ordered_bounds(location: str, smallest: str, largest: str) -> Rule:
     return rule
 
 
+def current_launch_template(properties: Properties) -> Iterator[Violation]:
+    """Refuse compute environments of Batch that never get a change of their launch template."""
+    template = properties.get("ComputeResources", {}).get("LaunchTemplate")
+    if template is not None and template.get("Version", "$Default") == "$Default":
+        yield Violation(
+            "ComputeResources.LaunchTemplate.Version",
+            "Without it Batch takes the default version, which is the first for ever: no change of "
+            "the template reaches an instance.",
+            "Name the LatestVersionNumber of the template.",
+        )
+
+
 _LEGALITY_RULES: Mapping[str, tuple[Rule, ...]] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": (
         ordered_bounds("", "MinCapacity", "MaxCapacity"),
     ),
     "AWS::AutoScaling::AutoScalingGroup": (ordered_bounds("", "MinSize", "MaxSize"),),
+    "AWS::Batch::ComputeEnvironment": (current_launch_template,),
     "AWS::CloudWatch::Dashboard": (legal_dashboard,),
     "AWS::EKS::Cluster": (known_kubernetes,),
     "AWS::EKS::Nodegroup": (

@@ -258,6 +258,8 @@ def test_instances_are_private_encrypted_and_hide_their_credentials(template: Te
         resources = environment["ComputeResources"]
         assert resources["Subnets"] == ["subnet-0000000a", "subnet-0000000b"]
         assert resources["MinvCpus"] == 0
+        (attribute,) = resources["LaunchTemplate"]["Version"].values()
+        assert attribute[1] == "LatestVersionNumber"
         assert {it.partition(".")[0] for it in resources["InstanceTypes"]} == {"m7i"}
     group = template.only("AWS::EC2::SecurityGroup")
     assert "SecurityGroupIngress" not in group

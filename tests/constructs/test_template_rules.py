@@ -40,7 +40,16 @@ def violations(kind: str, properties: dict[str, Any]) -> list[str]:
 
 WIDGET = {"type": "text", "properties": {"markdown": "x"}}
 
+BATCH = "AWS::Batch::ComputeEnvironment"
+
+
+def launched_by(**template: Any) -> dict[str, Any]:
+    return {"ComputeResources": {"LaunchTemplate": {"LaunchTemplateId": "lt-1", **template}}}
+
+
 WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
+    "no version": (BATCH, launched_by(), "LaunchTemplate.Version: .* the first for ever"),
+    "the default version": (BATCH, launched_by(Version="$Default"), "LaunchTemplate.Version"),
     "size": (LUSTRE, lustre(3600), "StorageCapacity: .* nearest: 2400 or 4800"),
     "type": (LUSTRE, lustre(DeploymentType="PERSISTENT_9"), "LustreConfiguration.DeploymentType"),
     "no type": (
@@ -168,6 +177,8 @@ def test_a_mistake_is_told_with_its_place(mistake: str) -> None:
 
 
 GOOD: dict[str, tuple[str, dict[str, Any]]] = {
+    "a version": (BATCH, launched_by(Version={"Fn::GetAtt": ["A", "LatestVersionNumber"]})),
+    "no template": (BATCH, {"ComputeResources": {"Type": "FARGATE"}}),
     "file system": (LUSTRE, lustre()),
     "efa": (LUSTRE, lustre(38400, EfaEnabled=True, PerUnitStorageThroughput=1000)),
     "windows": (LUSTRE, {"FileSystemType": "WINDOWS", "StorageCapacity": 32}),

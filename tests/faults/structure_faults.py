@@ -167,6 +167,14 @@ STRUCTURE_FAULTS = (
         value="cron(0 25 * *)",
     ),
     TemplateFault(
+        name="instances of Batch without the version of their launch template",
+        why="They keep the first version for ever, whatever is deployed.",
+        stack="llm-prod-curation",
+        kind="AWS::Batch::ComputeEnvironment",
+        path=("Properties", "ComputeResources", "LaunchTemplate", "Version"),
+        value=DROPPED,
+    ),
+    TemplateFault(
         name="a state machine that starts at a state it has not",
         why="Step Functions refuses it.",
         stack="llm-prod-curation",
