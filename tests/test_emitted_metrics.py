@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,43 @@ def test_alarms_and_dashboards_name_metrics_of_every_layer(assembly: Assembly) -
         *("AWS/ApiGateway", "AWS/Bedrock", "AWS/EKS", "AWS/FSx", "AWS/Lambda", "AWS/NATGateway"),
         *("AWS/S3", "AWS/SQS", "ContainerInsights", NAMESPACE),
     }
+
+
+def watched_by(template: Mapping[str, Any]) -> set[str]:
+    """Return the metrics that alarms watch and whose dimensions are known before the deployment."""
+    metrics = [
+        part.get("MetricStat", {}).get("Metric", {}) if "Id" in part else part
+        for alarm in template["Resources"].values()
+        if alarm["Type"] == "AWS::CloudWatch::Alarm"
+        for part in (alarm["Properties"], *alarm["Properties"].get("Metrics", ()))
+    ]
+    return {
+        json.dumps([it["Namespace"], it["MetricName"], it.get("Dimensions", [])], sort_keys=True)
+        for it in metrics
+        if "Namespace" in it
+        and all(isinstance(dimension["Value"], str) for dimension in it.get("Dimensions", ()))
+    }
+
+
+@pytest.mark.synth
+def test_environments_of_one_account_do_not_watch_each_other(assembly: Assembly) -> None:
+    watched = {
+        stack: watched_by(template)
+        for stack, template in assembly.templates.items()
+        if stack.endswith(("-observability", "-gateway"))
+    }
+    environments = sorted({stack.split("-")[1] for stack in watched})
+    for one, other in combinations(environments, 2):
+        shared = {
+            metric
+            for stack, metrics in watched.items()
+            if stack.split("-")[1] == one
+            for metric in metrics
+            for also, others in watched.items()
+            if also.split("-")[1] == other and metric in others
+        }
+        assert shared == set(), f"{one} and {other}"
+    assert any("AWS/ApiGateway" in metric for metric in watched["llm-prod-observability"])
 
 
 def test_our_own_metrics_are_those_that_our_code_writes() -> None:

@@ -140,6 +140,8 @@ class GatewayApi(Construct):
         api = apigateway.RestApi(
             self,
             "Api",
+            # CloudWatch tells APIs apart by their names alone, and the CDK calls many "Api".
+            rest_api_name=Stack.of(self).stack_name,
             description="OpenAI-compatible API in front of Bedrock",
             api_key_source_type=apigateway.ApiKeySourceType.AUTHORIZER,
             endpoint_configuration=_endpoint_configuration(endpoint),
