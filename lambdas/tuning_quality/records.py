@@ -87,6 +87,9 @@ def _json(line: bytes) -> Mapping[str, Any]:
         raise RecordError(f"It is not JSON: {error.msg} at character {error.pos + 1}.") from None
     except RecursionError:
         raise RecordError("It is nested too deeply.") from None
+    except ValueError:
+        # Python's own limit: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
+        raise RecordError("A number in it has thousands of digits.") from None
     if not isinstance(document, dict):
         _refuse("It is not a JSON object.")
     return document
@@ -110,6 +113,10 @@ def _only(document: Mapping[str, Any], known: set[str], where: str) -> None:
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         _refuse(f"{where} is no text, or an empty one.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise RecordError(f"{where} has half of a character, as in \\ud800.") from None
     return value
 
 

@@ -72,6 +72,11 @@ def test_a_conversation_is_read_with_its_answer() -> None:
         (b"[]", "not a JSON object"),
         (b'{"a": NaN}', "NaN"),
         (b"[" * 100_000, "nested too deeply|not JSON"),
+        (b'{"a": ' + b"9" * 5_000 + b"}", "thousands of digits"),
+        (
+            conversation(messages=[message("user", "\ud800"), message("assistant", "b")]),
+            "half of a character",
+        ),
         (conversation(schemaVersion="2023"), "schemaVersion"),
         (conversation(tools=[]), "1 fields other than"),
         (conversation(system="Be brief."), "system is not a list"),
