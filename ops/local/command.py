@@ -103,8 +103,15 @@ def told_in_sentences() -> Iterator[None]:
 
 @contextmanager
 def ended_as_by_ctrl_c() -> Iterator[None]:
-    """Clean up, too, when a terminal is closed or a job of continuous integration is cancelled."""
-    signals = (signal.SIGTERM, signal.SIGHUP)
+    """Clean up, too, when a terminal is closed or a job of continuous integration is cancelled.
+
+    A signal that is ignored stays so: `nohup` is for going on without a terminal.
+    """
+    signals = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
     previous = {number: signal.signal(number, _interrupt) for number in signals}
     try:
         yield
