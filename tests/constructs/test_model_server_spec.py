@@ -18,6 +18,7 @@ from llm_constructs.specs.replica_scaling import BusinessHours, ReplicaScaling
 from tests.constructs.model_servers import COMMIT, IMAGE, LARGE, SMALL, TOKEN, server_of
 
 FILES = ModelSource(store=WeightStore.LUSTRE, path="model/1")
+KEY = "arn:aws:kms:us-east-2:111111111111:key/1"
 TWO_NODES = {"instance_type": "p5en.48xlarge", "shape": LARGE, "nodes": 2, "efa": True}
 
 
@@ -155,7 +156,17 @@ def test_every_problem_is_told_at_once() -> None:
             },
             "token_secret_arn",
         ),
-        ({"path": "model", "token_key_arn": "arn:aws:kms:us-east-2:1:key/1"}, "token_key_arn"),
+        ({"path": "model", "token_key_arn": KEY}, "token_key_arn"),
+        (
+            {
+                "store": WeightStore.HUB,
+                "path": "Qwen/Qwen3-8B",
+                "revision": COMMIT,
+                "token_secret_arn": TOKEN,
+                "token_key_arn": "arn:aws:kms:us-east-2:111111111111:alias/hub",
+            },
+            "token_key_arn",
+        ),
     ],
 )
 def test_weights_that_would_not_be_found_are_refused(settings: dict[str, Any], field: str) -> None:

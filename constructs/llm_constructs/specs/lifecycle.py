@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from llm_constructs.specs.instance_type import DeviceKind
-from llm_constructs.specs.key_arn import KEY_ARN
+from llm_constructs.specs.key_arn import require_key_arn
 from llm_constructs.specs.problem import Problems
 
 FIRST_ID: Final = 2_000
@@ -143,13 +143,7 @@ class EfaLustreClient:
 
     def __post_init__(self) -> None:
         problems = Problems("EFA Lustre client")
-        problems.require(
-            self.key_arn is None or KEY_ARN.fullmatch(self.key_arn) is not None,
-            "key_arn",
-            self.key_arn,
-            "It is not the ARN of a key; an alias says nothing to IAM.",
-            "Write it as arn:aws:kms:us-east-2:111111111111:key/id.",
-        )
+        require_key_arn(problems, self.key_arn)
         problems.require(
             bool(_S3_OBJECT.fullmatch(self.source)),
             "source",

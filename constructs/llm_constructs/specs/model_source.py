@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from llm_constructs.specs.key_arn import require_key_arn
 from llm_constructs.specs.problem import Problems
 
 _FOLDER = re.compile(r"[A-Za-z0-9][\w.=-]*(/[A-Za-z0-9][\w.=-]*)*")
@@ -62,6 +63,7 @@ class ModelSource:
             "It is not the whole ARN of a secret, which ends in a hyphen and six characters.",
             "Copy it from `aws secretsmanager describe-secret`.",
         )
+        require_key_arn(problems, self.token_key_arn, "token_key_arn")
         problems.require(
             self.token_key_arn is None or self.token_secret_arn is not None,
             "token_key_arn",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from llm_constructs.specs.key_arn import KEY_ARN
+from llm_constructs.specs.key_arn import require_key_arn
 from llm_constructs.specs.problem import Problems
 
 HIGHEST_PORT: Final = 65_535
@@ -63,13 +63,7 @@ class AccountingDatabase:
             "It is not the ARN of a secret of Secrets Manager.",
             "Write it as arn:aws:secretsmanager:us-east-2:111111111111:secret:name-AbCdEf.",
         )
-        problems.require(
-            self.key_arn is None or KEY_ARN.fullmatch(self.key_arn) is not None,
-            "key_arn",
-            self.key_arn,
-            "It is not the ARN of a key; an alias says nothing to IAM.",
-            "Write it as arn:aws:kms:us-east-2:111111111111:key/id.",
-        )
+        require_key_arn(problems, self.key_arn)
         problems.require(
             self.name is None or _SCHEMA.fullmatch(self.name) is not None,
             "name",
