@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ops.permissions.pattern import overlap
 from ops.permissions.resolution import Resolution
-from ops.permissions.statement import PolicyKind, Statement
+from ops.permissions.statement import PolicyKind, Statement, environment_of
 from ops.references import Reference, qualified
 
 _READS: Final = ("kms:Decrypt",)
@@ -89,7 +89,7 @@ def problems(resolution: Resolution, found: Iterable[Statement]) -> Iterator[str
     for environment, data in _all_data(resolution):
         by_environment[environment].append(data)
     for (stack, role), allowed in _by_role(resolution, found).items():
-        for data in by_environment[_environment(stack)]:
+        for data in by_environment[environment_of(stack)]:
             for action, needed in data.store.needs.items():
                 if not any(_reaches(each, data, action) for each in allowed):
                     continue
@@ -100,10 +100,6 @@ def problems(resolution: Resolution, found: Iterable[Statement]) -> Iterator[str
                         f"{' and '.join(missing)} with its key, so that every call is refused. "
                         f"Allow both, through {data.store.service}."
                     )
-
-
-def _environment(stack: str) -> str:
-    return stack.split("-")[1]
 
 
 def _all_data(resolution: Resolution) -> Iterator[tuple[str, _Data]]:
@@ -117,7 +113,7 @@ def _all_data(resolution: Resolution) -> Iterator[tuple[str, _Data]]:
                 continue
             arn = resolution.reference(Reference(stack, logical_id, store.arn))
             yield (
-                _environment(stack),
+                environment_of(stack),
                 _Data(f"{stack}/{logical_id}", store, arn, resolution.text(key, stack)),
             )
 

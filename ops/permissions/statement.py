@@ -41,8 +41,8 @@ class Statement:
 
     @property
     def environment(self) -> str:
-        """The environment, which is the second part of a stack's name."""
-        return self.stack.split("-")[1]
+        """The environment of the stack."""
+        return environment_of(self.stack)
 
     @property
     def layer(self) -> str:
@@ -53,6 +53,11 @@ class Statement:
     def where(self) -> str:
         """The place in the templates, for messages."""
         return f"{self.stack}/{self.logical_id}"
+
+
+def environment_of(stack: str) -> str:
+    """Return the environment of a stack, which is the second part of its name."""
+    return stack.split("-")[1]
 
 
 def statements(resolution: Resolution) -> Iterator[Statement]:

@@ -5,17 +5,14 @@ from typing import Final
 
 from llm_constructs.specs.problem import Problems
 
-KEY_ARN: Final = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):(\d{12}):key/[a-f0-9-]+")
-"""Of one key, with its region and account.
-
-https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id-key-ARN
-"""
+_KEY_ARN: Final = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[a-f0-9-]+")
+"""https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id-key-ARN"""
 
 
 def require_key_arn(problems: Problems, value: str | None, field: str = "key_arn") -> None:
     """Note a ``value`` that is neither left out nor the ARN of a key."""
     problems.require(
-        value is None or KEY_ARN.fullmatch(value) is not None,
+        value is None or _KEY_ARN.fullmatch(value) is not None,
         field,
         value,
         "It is not the ARN of a key; an alias says nothing to IAM.",
